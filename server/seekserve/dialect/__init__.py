@@ -1,0 +1,1 @@
+"""Pure translation between what clients say and what the engine says."""

@@ -1,0 +1,58 @@
+"""Engines' Prometheus pages made into one: their `vllm:` series, each told apart by our engine's name.
+
+vLLM already has a label called `engine`, the index of a data-parallel rank; it becomes `dp_rank`.
+Pure: text in, text out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FAMILY_ENDS = ("_total", "_bucket", "_sum", "_count", "_created")
+
+
+def merge(pages: Mapping[str, str]) -> str:
+    """One page from many, a family's lines together as the text format demands.
+
+    `pages` maps an engine's name to what its /metrics said.
+    """
+    heads: dict[str, list[str]] = {}
+    series: dict[str, list[str]] = {}
+    for engine, page in pages.items():
+        family = ""
+        for line in page.splitlines():
+            if line.startswith("# "):
+                family = _head(line, heads)
+            elif line.startswith("vllm:"):
+                series.setdefault(family or _family(line), []).append(_labelled(line, engine))
+    lines = [line for name, rows in series.items() for line in (*heads.get(name, ()), *rows)]
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def _head(line: str, heads: dict[str, list[str]]) -> str:
+    """Files a HELP or TYPE line under its family, once; returns the family it opens."""
+    _, kind, family, *_ = line.split(" ", 3)
+    if not family.startswith("vllm:"):
+        return ""
+    known = heads.setdefault(family, [])
+    if not any(seen.startswith(f"# {kind} ") for seen in known):
+        known.append(line)
+    return family
+
+
+def _family(line: str) -> str:
+    name = line.split("{", 1)[0].split(" ", 1)[0]
+    return next((name.removesuffix(end) for end in FAMILY_ENDS if name.endswith(end)), name)
+
+
+def _labelled(line: str, engine: str) -> str:
+    name, brace, rest = line.partition("{")
+    if not brace:
+        name, _, value = line.partition(" ")
+        return f'{name}{{engine="{engine}"}} {value}'
+    rest = (
+        rest.replace('engine="', 'dp_rank="', 1)
+        if rest.startswith('engine="')
+        else rest.replace(',engine="', ',dp_rank="', 1)
+    )
+    return f'{name}{{engine="{engine}",{rest}'

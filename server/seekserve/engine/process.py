@@ -1,0 +1,162 @@
+"""One OS process group: spawn it, keep its output, and make sure all of it ends.
+
+Invariant: when `async with Process.spawn(...)` is left, no process of the group is alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+MAX_LINE = 8 * 1024
+MAX_LOG = 32 * 1024 * 1024
+TAIL_LINES = 400
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run. `env` is added to ours, less the variables named in `hide`."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    hide: tuple[str, ...] = ("SEEKSERVE_API_KEY",)
+
+    def environ(self) -> dict[str, str]:
+        return {k: v for k, v in os.environ.items() if k not in self.hide} | dict(self.env)
+
+
+class LogFile:
+    """The engine's own words on disk, mode 0600; one older generation is kept."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._open()
+
+    def _open(self) -> None:
+        if self.path.exists() and self.path.stat().st_size:
+            self.path.replace(self.path.with_suffix(self.path.suffix + ".1"))
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._file = os.fdopen(handle, "wb")
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._file.flush()
+        if self._file.tell() > MAX_LOG:
+            self._file.close()
+            self._open()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Process:
+    """A running group. `tail` holds the last lines it said."""
+
+    def __init__(
+        self,
+        child: asyncio.subprocess.Process,
+        log: LogFile,
+        on_line: Callable[[str], None],
+        grace_s: float,
+    ) -> None:
+        self._child, self._log, self._on_line, self._grace_s = child, log, on_line, grace_s
+        self.tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+        self._pump = asyncio.create_task(self._read())
+
+    @classmethod
+    async def spawn(
+        cls, command: Command, log: Path, on_line: Callable[[str], None], grace_s: float
+    ) -> Process:
+        """Starts `command` in a session of its own. Raises OSError when it cannot be executed."""
+        child = await asyncio.create_subprocess_exec(
+            *command.argv,
+            env=command.environ(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # the terminal's Ctrl-C is ours to pass on, and one kill takes all
+            preexec_fn=_die_with_parent(),
+        )
+        return cls(child, LogFile(log), on_line, grace_s)
+
+    async def __aenter__(self) -> Process:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._child.returncode
+
+    async def wait(self) -> int:
+        """The exit code, once the leader has ended and its last words were read."""
+        code = await self._child.wait()
+        await self._last_words()
+        return code
+
+    async def stop(self) -> None:
+        """TERM to the leader, grace, KILL to the whole group, then reap."""
+        if self._child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._child.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._child.wait(), self._grace_s)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        await self._child.wait()
+        await self._last_words()
+        self._log.close()
+
+    async def _last_words(self) -> None:
+        # A grandchild that left the group may hold the pipe open for ever: do not wait for it.
+        await asyncio.wait([self._pump], timeout=1)
+        if not self._pump.done():
+            self._pump.cancel()
+
+    async def _read(self) -> None:
+        assert self._child.stdout is not None
+        async for line in _lines(self._child.stdout, self._log):
+            self.tail.append(line)
+            self._on_line(line)
+
+
+async def _lines(stream: asyncio.StreamReader, log: LogFile) -> AsyncIterator[str]:
+    """Lines as they come, progress bars (carriage returns) included, each cut to MAX_LINE."""
+    rest = b""
+    while data := await stream.read(1 << 16):
+        log.write(data)
+        *whole, rest = (rest + data).replace(b"\r", b"\n").split(b"\n")
+        rest = rest[-MAX_LINE:]
+        for line in whole:
+            if line.strip():
+                yield line[:MAX_LINE].decode(errors="replace").rstrip()
+    if rest.strip():
+        yield rest.decode(errors="replace")
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """Should we be killed outright, the kernel sends the engine TERM (Linux's PDEATHSIG)."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,105 @@
+"""What an engine's log lines mean: which stage a start has reached, and why one failed. Pure.
+
+The patterns are vLLM 0.32's and 0.33's own log messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+STAGES = ("launch", "configure", "download", "load", "compile", "warm-up", "serve")
+
+_SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    (
+        "configure",
+        re.compile(r"Initializing a V1 LLM engine|Resolved architecture|vLLM API server"),
+    ),
+    ("download", re.compile(r"Downloading|Fetching \d+ files|Time spent downloading")),
+    ("load", re.compile(r"Starting to load model|Loading (safetensors|weights|model)")),
+    ("compile", re.compile(r"Dynamo bytecode|torch\.compile|Compiling|Inductor")),
+    ("warm-up", re.compile(r"Model loading took|KV cache|[Ww]arming up|Capturing|init engine")),
+    ("serve", re.compile(r"Starting vLLM server|Started server process|Application startup")),
+)
+_PERCENT = re.compile(r"(\d{1,3})%")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage reached, with its share done (0..1) where the line says it."""
+
+    stage: str
+    share: float | None = None
+
+
+def read(line: str, reached: str) -> Step | None:
+    """The step this line marks, or None. A start never goes back to an earlier stage."""
+    for stage, sign in _SIGNS:
+        if sign.search(line) and STAGES.index(stage) >= STAGES.index(reached):
+            percent = _PERCENT.search(line)
+            return Step(stage, min(1.0, int(percent[1]) / 100) if percent else None)
+    return None
+
+
+_REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(r"No module named '?vllm"),
+        'Install an engine: pip install "seekserve[cpu]" or "seekserve[cuda]".',
+    ),
+    (
+        re.compile(r"torchvision::nms|operator torchvision"),
+        "A torchvision for another torch is installed; text models do not need it: "
+        "pip uninstall torchvision torchaudio torchcodec.",
+    ),
+    (
+        re.compile(r"CUDA out of memory|OutOfMemoryError|out of memory", re.I),
+        "Memory ran out: lower gpu-memory-utilization, max-model-len or max-num-seqs in the tier "
+        "file, or free the device.",
+    ),
+    (
+        re.compile(r"estimated maximum model length is \d+|larger than the available KV cache"),
+        "The context does not fit beside the weights: lower max-model-len to what the line says, "
+        "or give the KV cache more memory.",
+    ),
+    (
+        re.compile(r"unrecognized arguments|invalid choice|expected one argument"),
+        "The installed vLLM does not know a flag of the tier file's engine.args: correct or drop it.",
+    ),
+    (
+        re.compile(r"No space left on device"),
+        "The disk is full: free space where models and caches lie (HF_HOME, ~/.cache).",
+    ),
+    (
+        re.compile(r"is not a valid model identifier|Repository Not Found|does not appear to have"),
+        "The model was not found: check engine.model, and HF_TOKEN for a gated one.",
+    ),
+    (
+        re.compile(r"LocalEntryNotFound|Name or service not known|Max retries exceeded", re.I),
+        "The model hub could not be reached: download the model first and give its folder.",
+    ),
+    (
+        re.compile(r"[Aa]ddress already in use"),
+        "Something else listens on the engine's socket: stop the older server.",
+    ),
+    (
+        re.compile(r"lib(numa|gomp|tcmalloc|cuda|hsa)[\w.+-]*: cannot open shared object"),
+        "A system library is missing: install the one the line names.",
+    ),
+)
+_TELLING = re.compile(r"\b\w*(Error|Exception|error:|Killed|Fault|fatal)\b")
+_PREFIX = re.compile(r"^(\(\w+ pid=\d+\) )?((ERROR|INFO|WARNING) [\d-]+ [\d:]+ \[[^\]]+\] ?)?")
+
+
+def remedy(lines: Iterable[str]) -> str:
+    """What to do about a failed start, from what the engine said; "" when nothing is known."""
+    text = "\n".join(lines)
+    return next((todo for sign, todo in _REMEDIES if sign.search(text)), "")
+
+
+def last_useful(lines: Sequence[str], most: int = 6) -> list[str]:
+    """The lines worth showing a person: each distinct error, else simply the last ones."""
+    bare = [_PREFIX.sub("", line).strip() for line in lines]
+    telling = [line for line in bare if _TELLING.search(line) and not line.startswith("File ")]
+    chosen = list(dict.fromkeys(telling or [line for line in bare if line]))
+    return [line[:300] for line in chosen[-most:]]

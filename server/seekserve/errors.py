@@ -1,0 +1,144 @@
+"""Every failure a user can cause or meet, drawn as one tree.
+
+SeekserveError
+├── StartError                 the command cannot go on: printed, then exit with its code
+│   ├── ConfigError        2   a tier file, flag or variable is wrong
+│   ├── PortTaken          2   somebody else listens there
+│   ├── OpenToTheWorld     2   bound beyond loopback without a key
+│   └── EngineFailed       3   the engine did not start, or died for good
+└── Refusal                    an HTTP answer in the client's own error shape
+    ├── BadRequest       400   what was sent cannot be served as it is
+    ├── Unauthenticated  401   no key, or not one of ours
+    ├── Forbidden        403   a browser page from elsewhere, or a foreign Host
+    ├── NotFound         404   no such model or route
+    ├── SlowBody         408   the request's body did not arrive in time
+    ├── TooLarge         413   the body is over the cap
+    ├── QueueFull        503   more would wait than can be served in time
+    ├── EngineNotReady   503   starting, restarting or gone: says the stage
+    ├── EngineBroke      502   the engine's answer could not be used
+    └── Internal         500   a defect of ours: its place is in the log, its details nowhere
+
+A `Refusal` says what happened, with the numbers, and what to do next. `retry_after_s` becomes a
+header and never exceeds 60 s: the OpenAI SDKs do not retry at all above 120 s, Claude Code above 60.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+MAX_RETRY_AFTER_S = 60.0
+
+
+class SeekserveError(Exception):
+    """The root: catch this and nothing broader."""
+
+
+class StartError(SeekserveError):
+    exit_code = 1
+
+    def __init__(self, message: str, todo: str = "") -> None:
+        super().__init__(message)
+        self.message, self.todo = message, todo
+
+
+class ConfigError(StartError):
+    exit_code = 2
+
+
+class PortTaken(StartError):
+    exit_code = 2
+
+
+class OpenToTheWorld(StartError):
+    exit_code = 2
+
+
+class EngineFailed(StartError):
+    exit_code = 3
+
+
+class Refusal(SeekserveError):
+    status = 500
+    type = "server_error"
+    code: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message, self.param = message, param
+        self.code = code or self.code
+        self.retry_after_s = retry_after_s
+
+    def envelope(self) -> bytes:
+        """The OpenAI error shape, as JSON bytes."""
+        error = {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+        }
+        return json.dumps({"error": error}, ensure_ascii=False).encode()
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Response headers that go with the envelope, its length included."""
+        lines = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(self.envelope())).encode()),
+        ]
+        if self.retry_after_s is not None:
+            seconds = min(MAX_RETRY_AFTER_S, max(1.0, self.retry_after_s))
+            lines.append((b"retry-after", str(math.ceil(seconds)).encode()))
+        if self.status == 401:
+            lines.append((b"www-authenticate", b"Bearer"))
+        return lines
+
+
+class BadRequest(Refusal):
+    status, type, code = 400, "invalid_request_error", "invalid_request"
+
+
+class Unauthenticated(Refusal):
+    status, type, code = 401, "authentication_error", "invalid_api_key"
+
+
+class Forbidden(Refusal):
+    status, type, code = 403, "permission_error", "forbidden"
+
+
+class NotFound(Refusal):
+    status, type, code = 404, "invalid_request_error", "not_found"
+
+
+class MethodNotAllowed(Refusal):
+    status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class SlowBody(Refusal):
+    status, type, code = 408, "invalid_request_error", "request_timeout"
+
+
+class TooLarge(Refusal):
+    status, type, code = 413, "invalid_request_error", "request_too_large"
+
+
+class QueueFull(Refusal):
+    status, type, code = 503, "overloaded_error", "queue_full"
+
+
+class EngineNotReady(Refusal):
+    status, type, code = 503, "overloaded_error", "engine_not_ready"
+
+
+class EngineBroke(Refusal):
+    status, type, code = 502, "server_error", "engine_error"
+
+
+class Internal(Refusal):
+    status, type, code = 500, "server_error", "internal_error"

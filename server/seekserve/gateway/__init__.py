@@ -1,0 +1,1 @@
+"""Requests: who may ask, whose turn it is, which engine answers, and the bytes in between."""

@@ -1,0 +1,286 @@
+"""The response that owns its place at the engine: bytes up, events down, cancel, break.
+
+Everything a request holds (place, connection, the watch on its client) hangs on one `async with` in
+`Relay.__call__`, so leaving early is a normal path. Before the first byte a failure is an answer in
+the client's own error shape; after it, one error event, then the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from seekserve.config import Limits, Listen
+from seekserve.errors import BadRequest, EngineBroke, NotFound, QueueFull, Refusal
+from seekserve.gateway.admission import Admission, Lease
+from seekserve.gateway.ask import Ask, Clock
+from seekserve.gateway.sse import Tap
+from seekserve.gateway.trace import CLIENT_GONE, Trace, refuse, trace_of
+from seekserve.gateway.upstream import Connection, Upstream
+
+KEEP_ALIVE = b": keep-alive\n\n"
+STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # or nginx in front of us gathers what should flow
+]
+
+
+# Where a validator quotes the request: from there on it is the prompt, which is not repeated.
+_INPUT = re.compile(r",?\s*(?:input_value=|'input': |\"input\": )")
+
+
+class ClientGone(Exception):
+    """The client hung up. Not an error of anybody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What every relay shares."""
+
+    admission: Admission
+    upstream: Upstream
+    listen: Listen
+    limits: Limits
+    clock: Clock
+
+
+class Relay(Response):
+    """An ASGI response that asks an engine and passes its answer on."""
+
+    def __init__(self, gateway: Gateway, ask: Ask) -> None:
+        self._gateway, self._ask = gateway, ask
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        trace = trace_of(scope)
+        outlet = Outlet(send, scope)
+        try:
+            async with while_connected(receive), self._asked(trace, outlet) as connection:
+                if not await self._head(connection, outlet):
+                    raise EngineBroke("The engine fell silent.", code="engine_silent")
+                await self._answer(connection, trace, outlet)
+        except ClientGone:
+            trace.status, trace.finish = CLIENT_GONE, "client_gone"
+        except Refusal as refusal:
+            await outlet.fail(refusal)
+
+    @asynccontextmanager
+    async def _asked(self, trace: Trace, outlet: Outlet) -> AsyncIterator[Connection]:
+        gateway, ask = self._gateway, self._ask
+        tick_s = gateway.listen.keepalive_s
+        comment = outlet.comment if ask.stream else None
+        async with gateway.admission.enter(ask.model, tick_s, comment) as lease:
+            _book(trace, lease)
+            address = lease.engine.snapshot.address
+            async with gateway.upstream.exchange(
+                address, ask.accent.path, ask.body, trace.id, tick_s
+            ) as connection:
+                yield connection
+
+    async def _head(self, connection: Connection, outlet: Outlet) -> bool:
+        """Waits for the engine's status line; False when it stayed silent for `idle_s`."""
+        for _ in range(self._patience):
+            if await connection.head():
+                return True
+            if self._ask.stream:
+                await outlet.comment()
+        return False
+
+    @property
+    def _patience(self) -> int:
+        """How many silent ticks are borne."""
+        listen = self._gateway.listen
+        return max(1, round(listen.idle_s / listen.keepalive_s))
+
+    async def _answer(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
+        if connection.status != 200:
+            raise _engine_said(connection.status, await self._body(connection))
+        kind = connection.headers.get(b"content-type", b"")
+        if self._ask.stream and kind.startswith(b"text/event-stream"):
+            await self._stream(connection, trace, outlet)
+        elif kind.startswith(b"application/json") and not self._ask.stream:
+            await self._whole(connection, trace, outlet)
+        else:
+            raise EngineBroke(f"The engine answered with {_name(kind)} instead of what was asked.")
+
+    async def _stream(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
+        tap = Tap(self._ask.accent, self._ask.show_usage, self._gateway.clock)
+        try:
+            await outlet.start(STREAM_HEADERS)
+            await self._pump(connection, tap, outlet)
+        finally:
+            trace.first_at, trace.last_at, trace.finish = tap.first_at, tap.last_at, tap.finish
+            trace.tokens = counted(tap.usage)
+        if not tap.done:
+            raise EngineBroke("The engine ended its stream before it was done.")
+        await outlet.end()
+
+    async def _pump(self, connection: Connection, tap: Tap, outlet: Outlet) -> None:
+        """The inner loop: one write per read, however many events arrived together."""
+        silent, patience, send = 0, self._patience, outlet.send
+        while (data := await connection.read()) != b"":
+            if data is None:
+                silent += 1
+                if silent >= patience:
+                    raise EngineBroke("The engine fell silent.", code="engine_silent")
+                await outlet.comment()
+                continue
+            silent = 0
+            if out := tap.feed(data):
+                await send({"type": "http.response.body", "body": out, "more_body": True})
+
+    async def _whole(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
+        told = _json(await self._body(connection))
+        trace.tokens = counted(told.get("usage"))
+        trace.finish = _finish(told)
+        answer = self._ask.accent.answer(told)
+        body = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+        await outlet.whole(body)
+
+    async def _body(self, connection: Connection) -> bytes:
+        parts, size, silent = [], 0, 0
+        while (data := await connection.read()) != b"":
+            silent = silent + 1 if data is None else 0
+            if silent >= self._patience:
+                raise EngineBroke("The engine fell silent.", code="engine_silent")
+            size += len(data or b"")
+            if size > self._gateway.limits.answer_mib << 20:
+                raise EngineBroke(f"The answer exceeds {self._gateway.limits.answer_mib} MiB.")
+            parts.append(data or b"")
+        return b"".join(parts)
+
+
+class Outlet:
+    """The way to the client: knows whether the answer has begun, hence how a failure is told."""
+
+    def __init__(self, send: Send, scope: Scope) -> None:
+        self.send, self._scope = send, scope
+        self._started = False
+
+    async def start(self, headers: list[tuple[bytes, bytes]], status: int = 200) -> None:
+        if not self._started:
+            self._started = True
+            await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def comment(self) -> None:
+        """Bridges a silence: SSE readers skip it, and nobody's idle timer runs out."""
+        await self.start(STREAM_HEADERS)
+        await self.send({"type": "http.response.body", "body": KEEP_ALIVE, "more_body": True})
+
+    async def whole(self, body: bytes) -> None:
+        length = str(len(body)).encode()
+        await self.start([(b"content-type", b"application/json"), (b"content-length", length)])
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def end(self) -> None:
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def fail(self, refusal: Refusal) -> None:
+        """A whole error answer, or after the first byte one error event and the end."""
+        if not self._started:
+            await refuse(refusal, self._scope, self.send)
+            return
+        trace_of(self._scope).reason = refusal.code or refusal.type
+        event = b"data: " + refusal.envelope() + b"\n\n"
+        await self.send({"type": "http.response.body", "body": event, "more_body": True})
+        await self.end()
+
+
+@asynccontextmanager
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Cancels the block when the client hangs up, and says so by raising ClientGone."""
+    task = asyncio.current_task()
+    assert task is not None
+    left = False
+
+    async def watch() -> None:
+        nonlocal left
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left = True
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if left and task.uncancel() == 0:
+            raise ClientGone from None
+        raise
+    finally:
+        watcher.cancel()
+
+
+def counted(usage: Any) -> dict[str, int]:
+    """The four counts of a request from the engine's usage block, whatever of it is there."""
+    if not isinstance(usage, dict):
+        return {}
+    prompt = usage.get("prompt_tokens_details") or {}
+    made = usage.get("completion_tokens_details") or {}
+    counts = {
+        "prompt": usage.get("prompt_tokens"),
+        "cached": prompt.get("cached_tokens"),
+        "reasoning": made.get("reasoning_tokens"),
+        "completion": usage.get("completion_tokens"),
+    }
+    return {kind: count for kind, count in counts.items() if isinstance(count, int)}
+
+
+def _book(trace: Trace, lease: Lease) -> None:
+    trace.engine, trace.queue_s = lease.engine.snapshot.name, lease.waited_s
+
+
+def _finish(told: dict[str, Any]) -> str:
+    choices = told.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else {}
+    return str(first.get("finish_reason") or "") if isinstance(first, dict) else ""
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        told = json.loads(body)
+    except ValueError as error:
+        raise EngineBroke("The engine's answer is not JSON.") from error
+    if not isinstance(told, dict):
+        raise EngineBroke("The engine's answer is not a JSON object.")
+    return told
+
+
+def _engine_said(status: int, body: bytes) -> Refusal:
+    """The engine's refusal in our words' shape; its own words are kept, cut to a few lines."""
+    try:
+        error = json.loads(body)["error"]
+        words = _INPUT.split(str(error["message"] if isinstance(error, dict) else error))[0][:600]
+        param = error.get("param") if isinstance(error, dict) else None
+    except (ValueError, KeyError, TypeError):
+        words, param = f"status {status} without an explanation", None
+    if status in (400, 413, 422):
+        return _bad_request(words, param)
+    if status == 404:
+        return NotFound(words, param=param)
+    if status in (429, 503):
+        return QueueFull(f"The engine is full: {words}", retry_after_s=5)
+    return EngineBroke(f"The engine failed: {words}")
+
+
+def _bad_request(words: str, param: str | None) -> BadRequest:
+    if "maximum context length" in words or "max_model_len" in words:
+        return BadRequest(
+            f"{words} Shorten the prompt or ask for fewer tokens.",
+            param=param or "messages",
+            code="context_length_exceeded",
+        )
+    return BadRequest(words, param=param)
+
+
+def _name(kind: bytes) -> str:
+    return kind.decode("latin-1").split(";")[0] or "no content type"

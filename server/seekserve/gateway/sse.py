@@ -1,0 +1,110 @@
+"""Watches an engine's event stream go by: whole events only, first token, usage, finish, [DONE].
+
+The common event is never parsed. Inside a JSON string every quote is escaped, so a quoted key such as
+`"usage"` found in the bytes is either that key or a string of exactly that text; only events that
+hold one of the few telling words are looked at as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from seekserve.errors import EngineBroke
+from seekserve.gateway.ask import Accent, Clock
+
+MAX_EVENT = 4 * 1024 * 1024
+DONE = b"data: [DONE]\n\n"
+
+_FINISH = re.compile(rb'"finish_reason":\s*"(\w+)"')
+
+
+class Tap:
+    """Feed it what was read; it returns what to send. Work per call depends on the bytes given only.
+
+    Raises EngineBroke when an event exceeds MAX_EVENT or the engine reports an error mid-stream.
+    """
+
+    def __init__(self, accent: Accent, show_usage: bool, clock: Clock) -> None:
+        self._accent, self._show_usage, self._clock = accent, show_usage, clock
+        self._rest = b""
+        self.first_at: float | None = None
+        self.last_at: float | None = None
+        self.finish = ""
+        self.usage: dict[str, Any] | None = None
+        self.done = False
+
+    def feed(self, data: bytes) -> bytes:
+        whole = self._whole(data)
+        if not whole:
+            return b""
+        if self.first_at is None and _has_token(whole):
+            self.first_at = self._clock()
+        telling = (
+            b'"usage"' in whole
+            or b'"finish_reason":"' in whole
+            or b'"finish_reason": "' in whole
+            or b'"error"' in whole
+            or b"[DONE]" in whole
+        )
+        return self._look(whole) if telling else self._accent.events(whole)
+
+    def _whole(self, data: bytes) -> bytes:
+        """The part of all bytes so far that ends with an event's blank line."""
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
+        if not self._rest and data.endswith(b"\n\n"):
+            return data
+        data = self._rest + data
+        end = data.rfind(b"\n\n") + 2
+        if end < 2:
+            end = 0
+        self._rest = data[end:]
+        if len(self._rest) > MAX_EVENT:
+            raise EngineBroke(f"The engine sent an event longer than {MAX_EVENT >> 20} MiB.")
+        return data[:end]
+
+    def _look(self, whole: bytes) -> bytes:
+        return b"".join(self._one(event) for event in whole.split(b"\n\n") if event)
+
+    def _one(self, event: bytes) -> bytes:
+        if event == b"data: [DONE]":
+            self.done = True
+            return DONE
+        if found := _FINISH.search(event):
+            self.finish = found[1].decode()
+            self.last_at = self._clock()
+        if b'"usage"' in event or b'"error"' in event:
+            return self._parsed(event)
+        return self._accent.events(event + b"\n\n")
+
+    def _parsed(self, event: bytes) -> bytes:
+        try:
+            told = json.loads(event.removeprefix(b"data:"))
+        except ValueError:
+            return self._accent.events(event + b"\n\n")
+        if not isinstance(told, dict):
+            return b""
+        if told.get("error"):
+            raise EngineBroke(f"The engine reported an error mid-answer: {_said(told['error'])}")
+        if told.get("usage"):
+            self.usage = told["usage"]
+            if not told.get("choices") and not self._show_usage:
+                return b""
+        told = self._accent.event(told)
+        return (
+            b"data: "
+            + json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+            + b"\n\n"
+        )
+
+
+def _has_token(whole: bytes) -> bool:
+    """Whether more than the opening event, which names the role and says nothing, is in here."""
+    return b'"role":' not in whole or whole.count(b"data:") > 1
+
+
+def _said(error: Any) -> str:
+    text = error.get("message") if isinstance(error, dict) else error
+    return str(text)[:300]

@@ -1,0 +1,161 @@
+"""The outermost ASGI layer: a request's id, clock, in-flight count, metrics and one log line.
+
+It is also the last line of defence: what nobody handled becomes a bare 500 and a log line that names
+the place in the code, never the exception's text, which may hold a prompt.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from seekserve.errors import Internal, Refusal
+from seekserve.log import Log
+from seekserve.metrics import TOKEN_KINDS, Metrics
+
+CLIENT_GONE = 499
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_QUIET = ("ops", "health")
+
+
+@dataclass(slots=True)
+class Trace:
+    """What is known of one request. The request's own task alone writes it."""
+
+    id: str
+    started: float
+    route: str = "other"
+    model: str = ""
+    status: int = 0
+    finish: str = ""
+    reason: str = ""
+    engine: str = ""
+    queue_s: float | None = None
+    first_at: float | None = None
+    last_at: float | None = None
+    tokens: dict[str, int] = field(default_factory=dict)
+
+    def refused(self, refusal: Refusal) -> None:
+        self.status, self.reason = refusal.status, refusal.code or refusal.type
+
+
+class Tracing:
+    """ASGI middleware. `in_flight` is the number of requests inside it now."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, log: Log) -> None:
+        self._app, self._metrics, self._log = app, metrics, log
+        self.in_flight = 0
+        metrics.watch(
+            lambda: [
+                ("requests_in_flight", "Requests inside the gateway.", (), [((), self.in_flight)])
+            ]
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        trace = Trace(_request_id(scope), time.perf_counter())
+        scope["trace"] = trace
+        started = False
+
+        async def send_traced(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                trace.status = trace.status or message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", trace.id.encode())]
+            await send(message)
+
+        self.in_flight += 1
+        try:
+            await self._app(scope, receive, send_traced)
+        except Exception as error:  # noqa: BLE001  the outermost layer: nothing may pass it
+            self._log.event("defect", id=trace.id, kind=type(error).__name__, at=_place(error))
+            if not started:
+                await refuse(
+                    Internal(f"Internal error; quote request {trace.id}."), scope, send_traced
+                )
+        finally:
+            self.in_flight -= 1
+            self._settle(trace, time.perf_counter() - trace.started)
+
+    def _settle(self, trace: Trace, duration_s: float) -> None:
+        metrics = self._metrics
+        status = str(trace.status or CLIENT_GONE)
+        metrics.requests.labels(trace.route, trace.model, status, trace.finish).inc()
+        if trace.reason:
+            metrics.rejections.labels(trace.reason).inc()
+        if trace.route in _QUIET:
+            return
+        metrics.duration.labels(trace.route, trace.model).observe(duration_s)
+        if trace.queue_s is not None:
+            metrics.queue_wait.labels(trace.model).observe(trace.queue_s)
+        if trace.first_at is not None:
+            metrics.ttft.labels(trace.model).observe(trace.first_at - trace.started)
+        if pace := _pace(trace):
+            metrics.tpot.labels(trace.model).observe(pace)
+        for kind in TOKEN_KINDS:
+            if count := trace.tokens.get(kind):
+                metrics.tokens[kind].labels(trace.model).inc(count)
+        self._log_line(trace, status, duration_s)
+
+    def _log_line(self, trace: Trace, status: str, duration_s: float) -> None:
+        first_s = trace.first_at - trace.started if trace.first_at is not None else None
+        self._log.event(
+            "request",
+            id=trace.id,
+            route=trace.route,
+            status=int(status),
+            model=trace.model or None,
+            engine=trace.engine or None,
+            finish=trace.finish or None,
+            reason=trace.reason or None,
+            prompt=trace.tokens.get("prompt"),
+            completion=trace.tokens.get("completion"),
+            queue_s=trace.queue_s or None,
+            first_s=first_s,
+            total_s=duration_s,
+        )
+
+
+async def refuse(refusal: Refusal, scope: Scope, send: Send) -> None:
+    """Sends a refusal as the whole answer, and books it on the request's trace."""
+    scope["trace"].refused(refusal)
+    await send(
+        {"type": "http.response.start", "status": refusal.status, "headers": refusal.headers()}
+    )
+    await send({"type": "http.response.body", "body": refusal.envelope()})
+
+
+def trace_of(scope: Scope) -> Trace:
+    trace: Trace = scope["trace"]
+    return trace
+
+
+def _pace(trace: Trace) -> float | None:
+    """Seconds per token after the first, where the stream was long enough to say."""
+    made = trace.tokens.get("completion", 0)
+    if trace.first_at is None or trace.last_at is None or made < 2:
+        return None
+    return (trace.last_at - trace.first_at) / (made - 1)
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's X-Request-Id where it is one we can safely repeat, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given: str = value.decode("latin-1")
+            return given if _ID.fullmatch(given) else uuid.uuid4().hex
+    return uuid.uuid4().hex
+
+
+def _place(error: BaseException) -> str:
+    frames: list[Any] = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "?"

