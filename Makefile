@@ -21,7 +21,9 @@ setup: .venv/.$(EXTRA)
 	@echo "Installing seekserve with the $(EXTRA) engine into .venv (about a minute on a fast line) ..."
 	@$(BIN)/pip install --progress-bar on -e ".[$(EXTRA),dev]" || \
 	  { test "$(EXTRA)" = cpu && $(BIN)/pip install --extra-index-url $(TORCH_CPU_INDEX) -e ".[$(EXTRA),dev]"; }
-	@$(BIN)/python tests/mend_torchvision.py
+	@# A torchvision built for another torch breaks "import vllm", and text models need none.
+	@$(BIN)/python -c 'import torchvision' 2>/dev/null || \
+	  $(BIN)/pip uninstall -q -y torchvision torchaudio torchcodec 2>/dev/null
 	@touch $@
 
 run: setup

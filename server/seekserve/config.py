@@ -36,7 +36,6 @@ class PlatformSettings(Frozen):
 class EngineSettings(Frozen):
     model: str = "demo"
     served_as: tuple[str, ...] = ()
-    thinking: Literal["template", "always", "never", "none"] = "none"
     args: dict[str, Flag] = {}
     env: dict[str, str] = {}
     platforms: dict[Literal["cpu", "cuda"], PlatformSettings] = {}

@@ -55,24 +55,21 @@ class Chat:
 
 
 # A quoted key followed by a colon cannot occur inside a JSON string, whose quotes are escaped.
-_EMPTY_REASONING = re.compile(
-    rb',\s*"reasoning_content":\s*(?:null|"")(?=[,}\s])|"reasoning_content":\s*(?:null|"")\s*,?\s*'
-)
-
-
-_EMPTIES = tuple(b'"reasoning_content":' + value for value in (b"null", b" null", b'""', b' ""'))
+_EMPTY_REASONING = re.compile(rb'"reasoning_content":\s*(?:null|"")\s*(?:,\s*|(?=\}))')
+_DANGLING = re.compile(rb',\s*(?="reasoning_content":\s*(?:null|"")\s*\})')
+_OPENING_NULLS = (b',"prompt_token_ids":null', b',"prompt_text":null')
 
 
 def events(data: bytes) -> bytes:
     """Renames `reasoning` and drops what is null, on the bytes of whole events, without parsing."""
-    if b'"reasoning":' in data:
-        data = data.replace(b'"reasoning":', b'"reasoning_content":')
-    if b'"token_ids":null' in data:
-        data = data.replace(b',"token_ids":null', b"").replace(b',"prompt_token_ids":null', b"")
-    if b'"prompt_text":null' in data:
-        data = data.replace(b',"prompt_text":null', b"")
-    if any(empty in data for empty in _EMPTIES):
-        data = _EMPTY_REASONING.sub(b"", data)
+    data = data.replace(b'"reasoning":', b'"reasoning_content":').replace(b',"token_ids":null', b"")
+    if b'"reasoning_content":' in data and _EMPTY_REASONING.search(data):
+        data = _EMPTY_REASONING.sub(b"", _DANGLING.sub(b"", data))
+    if b'"stop_reason":null' in data:
+        data = data.replace(b',"stop_reason":null', b"")
+    if b'"role":' in data:
+        for private in _OPENING_NULLS:
+            data = data.replace(private, b"")
     return data
 
 

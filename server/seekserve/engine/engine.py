@@ -86,7 +86,7 @@ class Engine:
         before = self.snapshot
         self.snapshot = dataclasses.replace(before, state=state, since=time.monotonic(), **facts)  # type: ignore[arg-type]
         if state is not before.state:
-            cause = self.snapshot.cause if state is not State.READY else None
+            cause = self.snapshot.cause.partition("\n")[0] if state is not State.READY else ""
             self._log.event("engine", name=before.name, state=state.value, cause=cause or None)
         self._tell()
 

@@ -17,8 +17,8 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(r"Initializing a V1 LLM engine|Resolved architecture|vLLM API server"),
     ),
     ("download", re.compile(r"Downloading|Fetching \d+ files|Time spent downloading")),
-    ("load", re.compile(r"Starting to load model|Loading (safetensors|weights|model)")),
-    ("compile", re.compile(r"Dynamo bytecode|torch\.compile|Compiling|Inductor")),
+    ("load", re.compile(r"Starting to load model|Loading (safetensors|weights)")),
+    ("compile", re.compile(r"Dynamo bytecode|torch\.compile takes|Compiling a graph|Cache the graph")),
     ("warm-up", re.compile(r"Model loading took|KV cache|[Ww]arming up|Capturing|init engine")),
     ("serve", re.compile(r"Starting vLLM server|Started server process|Application startup")),
 )
@@ -71,7 +71,7 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = (
         "The disk is full: free space where models and caches lie (HF_HOME, ~/.cache).",
     ),
     (
-        re.compile(r"is not a valid model identifier|Repository Not Found|does not appear to have"),
+        re.compile(r"not a valid model identifier|Repository Not Found|Invalid repository ID|does not appear to have"),
         "The model was not found: check engine.model, and HF_TOKEN for a gated one.",
     ),
     (
@@ -87,8 +87,10 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = (
         "A system library is missing: install the one the line names.",
     ),
 )
-_TELLING = re.compile(r"\b\w*(Error|Exception|error:|Killed|Fault|fatal)\b")
 _PREFIX = re.compile(r"^(\(\w+ pid=\d+\) )?((ERROR|INFO|WARNING) [\d-]+ [\d:]+ \[[^\]]+\] ?)?")
+_RAISED = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt|Killed)\b|\berror: |^Fatal |^usage:")
+_STACK = re.compile(r"^Traceback|^\s*File \"|^\s*[\^~]+\s*$|^    |ulimit|^The above exception|^During handling")
+FOLLOW = 3
 
 
 def remedy(lines: Iterable[str]) -> str:
@@ -97,9 +99,13 @@ def remedy(lines: Iterable[str]) -> str:
     return next((todo for sign, todo in _REMEDIES if sign.search(text)), "")
 
 
-def last_useful(lines: Sequence[str], most: int = 6) -> list[str]:
-    """The lines worth showing a person: each distinct error, else simply the last ones."""
-    bare = [_PREFIX.sub("", line).strip() for line in lines]
-    telling = [line for line in bare if _TELLING.search(line) and not line.startswith("File ")]
-    chosen = list(dict.fromkeys(telling or [line for line in bare if line]))
-    return [line[:300] for line in chosen[-most:]]
+def last_useful(lines: Sequence[str], most: int = 8) -> list[str]:
+    """The lines worth showing a person: each distinct error with what follows it, else the last ones.
+
+    Stack frames are left out: they are in the log file for whoever wants them.
+    """
+    bare = [_PREFIX.sub("", line) for line in lines]
+    plain = [line for line in bare if line.strip() and not _STACK.search(line)]
+    raised = [i for i, line in enumerate(plain) if _RAISED.search(line)]
+    chosen = [line for i in raised for line in plain[i : i + FOLLOW]] or plain
+    return [line.strip()[:300] for line in list(dict.fromkeys(chosen))[-most:]]

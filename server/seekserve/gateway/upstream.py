@@ -154,7 +154,8 @@ class Connection(asyncio.Protocol):
     async def _news(self) -> bool:
         self._waiter = waiter = self._loop.create_future()
         try:
-            return await waiter
+            news: bool = await waiter
+            return news
         finally:
             self._waiter = None
 

@@ -16,6 +16,8 @@ from seekserve.config import EngineSettings, Flag, Limits, PlatformSettings
 
 Platform = Literal["cpu", "cuda"]
 
+OUR_PARSER = "seekserve_deepseek"
+PARSER_FILE = Path(__file__).parents[1] / "engine" / "vllm_reasoning.py"
 CPU_ENTRY = ("-m", "vllm.entrypoints.launchers.api_server.entry", "--model")
 CUDA_ENTRY = ("-m", "vllm.entrypoints.cli.main", "serve")
 
@@ -26,6 +28,8 @@ def argv(
     """The engine's command line: it listens on `socket`, and on nothing else."""
     entry = CPU_ENTRY if platform == "cpu" else CUDA_ENTRY
     flags = dict(settings.args) | _overlay(settings, platform).args
+    if flags.get("reasoning-parser") == OUR_PARSER:
+        flags["reasoning-parser-plugin"] = str(PARSER_FILE)
     served = ("--served-model-name", *settings.served_as) if settings.served_as else ()
     return (
         python or sys.executable,
@@ -44,6 +48,8 @@ def environment(
     """What the engine's environment adds to ours. Its IPC sockets stay in the private `run_dir`."""
     ours = {
         "VLLM_RPC_BASE_PATH": str(run_dir),
+        "TMPDIR": str(run_dir),
+        "VLLM_HOST_IP": "127.0.0.1",
         "VLLM_MAX_STOP_STRINGS": str(limits.stop_strings),
         "VLLM_MAX_N_SEQUENCES": str(limits.choices),
         "VLLM_NO_USAGE_STATS": "1",

@@ -1,0 +1,75 @@
+"""A client that leaves stops the engine's work, whenever it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from tests.e2e.server import KEY, MODEL, Served
+from tests.e2e.waiting import until
+
+LONG = {
+    "model": MODEL,
+    "messages": [{"role": "user", "content": "Count from 1 to 15"}],
+    "max_tokens": 1800,
+    "ignore_eos": True,
+}
+# The promise is one second; shared machines stall, and the test is not a stopwatch.
+SOON_S = 5.0
+
+
+def http(server: Served) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    limits = httpx.Limits(max_connections=200)
+    return httpx.AsyncClient(
+        base_url=server.base, headers=headers, timeout=60, limits=limits, trust_env=False
+    )
+
+
+async def first_token(client: httpx.AsyncClient) -> None:
+    """Opens a long stream, reads until a token came, and leaves."""
+    async with client.stream("POST", "/chat/completions", json=LONG | {"stream": True}) as answer:
+        assert answer.status_code == 200
+        async for line in answer.aiter_lines():
+            if line.startswith("data: ") and "reasoning_content" in line:
+                return
+
+
+async def test_leaving_mid_stream(server: Served) -> None:
+    async with http(server) as client:
+        await first_token(client)
+    until(lambda: server.running() == 0, "the engine still works", SOON_S)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_leaving_before_the_first_byte(server: Served, stream: bool) -> None:
+    async with http(server) as client:
+        request = asyncio.create_task(client.post("/chat/completions", json=LONG | {"stream": stream}))
+        await asyncio.to_thread(until, lambda: server.running() > 0, "the engine never began")
+        request.cancel()
+        await asyncio.wait([request])
+    until(lambda: server.running() == 0, "the engine still works", SOON_S)
+
+
+async def test_leaving_the_queue(server: Served) -> None:
+    """More streams than places: those who wait leave without the engine ever hearing of them."""
+    with server.client() as ops:
+        async with http(server) as client:
+            bodies = json.dumps(LONG | {"stream": True})
+            posts = [
+                asyncio.create_task(client.post("/chat/completions", content=bodies)) for _ in range(40)
+            ]
+            await asyncio.to_thread(until, lambda: depth(ops) > 0, "nobody had to wait")
+            for post in posts:
+                post.cancel()
+            await asyncio.wait(posts)
+        until(lambda: depth(ops) == 0, "they still wait", SOON_S)
+        until(lambda: server.running() == 0, "the engine still works", SOON_S)
+
+
+def depth(ops: httpx.Client) -> float:
+    lines = ops.get("/metrics").text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("seekserve_queue_depth{"))

@@ -1,0 +1,310 @@
+"""What the fake engine answers: vLLM 0.32's shapes on the wire, and every way to get them wrong.
+
+A request names its fault in the last user message or prompt, `fault:NAME key=value ...`; NAME is a
+method `f_NAME` below. Without one the answer is healthy: three words of reasoning, three of content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+TOO_LONG = (
+    "This model's maximum context length is 2048 tokens. However, your prompt contains 4096 input "
+    "tokens, which exceeds this limit even without any output tokens. Please reduce the length of "
+    "the input prompt."
+)
+USAGE = {
+    "prompt_tokens": 12,
+    "total_tokens": 18,
+    "completion_tokens": 6,
+    "prompt_tokens_details": {"cached_tokens": 8},
+    "completion_tokens_details": {"reasoning_tokens": 3},
+}
+
+
+class Teller(Protocol):
+    """The engine, as far as an answer needs it."""
+
+    tokens: int
+
+
+def event(data: Any, spaced: bool = False) -> bytes:
+    marks = (", ", ": ") if spaced else (",", ":")
+    text = data if isinstance(data, str) else json.dumps(data, separators=marks)
+    return f"data: {text}\n\n".encode()
+
+
+class Answer:
+    """One request and the way to answer it; `f_` methods are the faults."""
+
+    def __init__(self, engine: Teller, writer: asyncio.StreamWriter, path: str, body: Any) -> None:
+        self.engine, self.writer, self.body = engine, writer, body
+        self.chat = path.endswith("/chat/completions")
+        said = body["messages"][-1]["content"] if self.chat else body["prompt"]
+        words = re.findall(r"(\w+)[=:](\S+)", said if isinstance(said, str) else "")
+        self.knobs = dict(words)
+        self.count = int(self.knobs.get("tokens", 6))
+        self.spaced = False
+
+    # Shapes.
+
+    def head(self, kind: str, size: int | None, status: int = 200, more: str = "") -> bytes:
+        length = "transfer-encoding: chunked" if size is None else f"content-length: {size}"
+        text = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\n{length}\r\n{more}\r\n"
+        return text.encode()
+
+    def chunk(self, choices: list[Any], **more: Any) -> bytes:
+        kind = "chat.completion.chunk" if self.chat else "text_completion"
+        about = {"id": "chatcmpl-1", "object": kind, "created": 1, "model": self.body["model"]}
+        return event({**about, "choices": choices, **more}, self.spaced)
+
+    def delta(self, number: int) -> bytes:
+        key = "reasoning" if number < self.count // 2 else "content"
+        if not self.chat:
+            choice: dict[str, Any] = {"index": 0, "text": f" w{number}"}
+            return self.chunk([choice | {"logprobs": None, "finish_reason": None}])
+        said = {"index": 0, "delta": {key: f" w{number}"}, "logprobs": None}
+        return self.chunk([said | {"finish_reason": None, "token_ids": None}])
+
+    def events(self) -> list[bytes]:
+        """A whole healthy stream, event by event."""
+        role = {"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None}
+        first = self.chunk(
+            [role | {"finish_reason": None}], prompt_token_ids=None, prompt_text=None
+        )
+        end: dict[str, Any] = {"delta": {"content": ""}} if self.chat else {"text": ""}
+        last = {"index": 0} | end | {"logprobs": None, "finish_reason": "stop", "stop_reason": None}
+        asked = (self.body.get("stream_options") or {}).get("include_usage")
+        return [
+            *([first] if self.chat else []),
+            *(self.delta(number) for number in range(self.count)),
+            self.chunk([last | {"token_ids": None}]),
+            *([self.chunk([], usage=USAGE)] if asked else []),
+            event("[DONE]"),
+        ]
+
+    def whole(self) -> bytes:
+        words = [f" w{number}" for number in range(self.count)]
+        half = self.count // 2
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": "".join(words[half:]),
+            "tool_calls": [],
+        }
+        message |= {"reasoning": "".join(words[:half]) or None, "refusal": None}
+        said: dict[str, Any] = {"message": message} if self.chat else {"text": "".join(words)}
+        choice = (
+            {"index": 0} | said | {"logprobs": None, "finish_reason": "stop", "token_ids": None}
+        )
+        about = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1}
+        told = about | {"model": self.body["model"], "choices": [choice], "usage": USAGE}
+        return json.dumps(told | {"prompt_logprobs": None, "kv_transfer_params": None}).encode()
+
+    # Ways of writing.
+
+    async def write(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def part(self, data: bytes) -> None:
+        await self.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    async def open(self) -> None:
+        await self.write(self.head("text/event-stream; charset=utf-8", None))
+
+    async def stream(self, events: list[bytes], wait_s: float = 0.0) -> None:
+        await self.open()
+        for item in events:
+            await self.part(item)
+            self.engine.tokens += 1
+            await asyncio.sleep(wait_s)
+        await self.write(b"0\r\n\r\n")
+
+    async def full(self, body: bytes, kind: str = "application/json", status: int = 200) -> None:
+        await self.write(self.head(kind, len(body), status) + body)
+
+    async def refuse(self, status: int, message: str, param: str | None = None) -> None:
+        error = {"message": message, "type": "BadRequestError", "param": param, "code": status}
+        await self.full(json.dumps({"error": error}).encode(), status=status)
+
+    async def healthy(self, wait_s: float = 0.0) -> None:
+        if self.body.get("stream"):
+            await self.stream(self.events(), wait_s)
+        else:
+            await asyncio.sleep(wait_s * self.count)
+            await self.full(self.whole())
+
+    async def run(self) -> None:
+        name = self.knobs.get("fault", "")
+        fault: Callable[[], Awaitable[None]] = getattr(self, f"f_{name}", self.healthy)
+        await fault()
+
+    # Faults.
+
+    async def f_exit(self) -> None:
+        os._exit(int(self.knobs.get("code", 9)))
+
+    async def f_die_mid_stream(self) -> None:
+        await self.open()
+        for item in self.events()[:3]:
+            await self.part(item)
+        await asyncio.sleep(0.05)
+        os._exit(9)
+
+    async def f_hang_before_head(self) -> None:
+        await asyncio.sleep(600)
+
+    async def f_hang_mid_stream(self) -> None:
+        await self.open()
+        for item in self.events()[:3]:
+            await self.part(item)
+        await asyncio.sleep(600)
+
+    async def f_late(self) -> None:
+        await asyncio.sleep(float(self.knobs.get("wait", 0.5)))
+        await self.healthy()
+
+    async def f_late_refusal(self) -> None:
+        await asyncio.sleep(float(self.knobs.get("wait", 0.5)))
+        await self.refuse(400, TOO_LONG, "input_tokens")
+
+    async def f_pause(self) -> None:
+        await self.open()
+        items = self.events()
+        for item in items[:3]:
+            await self.part(item)
+        await asyncio.sleep(float(self.knobs.get("wait", 0.5)))
+        await self.part(b"".join(items[3:]))
+        await self.write(b"0\r\n\r\n")
+
+    async def f_slow(self) -> None:
+        await self.healthy(float(self.knobs.get("interval", 0.05)))
+
+    async def f_endless(self) -> None:
+        await self.open()
+        item = self.delta(0) * 20
+        while True:
+            await self.part(item)
+
+    async def f_burst(self) -> None:
+        body = b"".join(self.events())
+        await self.write(self.head("text/event-stream", len(body)) + body)
+
+    async def f_html(self) -> None:
+        await self.full(b"<html><h1>It works!</h1></html>", "text/html")
+
+    async def f_html_502(self) -> None:
+        await self.full(b"<html><h1>Bad Gateway</h1></html>", "text/html", 502)
+
+    async def f_not_http(self) -> None:
+        await self.write(b"220 mail.example ESMTP\r\n\r\n")
+        await self.close()
+
+    async def f_truncated_json(self) -> None:
+        body = self.whole()
+        await self.write(self.head("application/json", len(body)) + body[: len(body) // 2])
+        await self.close()
+
+    async def f_bad_json(self) -> None:
+        await self.full(self.whole()[:-5])
+
+    async def f_array(self) -> None:
+        await self.full(b"[1,2]")
+
+    async def f_odd_json(self) -> None:
+        await self.full(b'{"choices":["no"],"usage":"none"}')
+
+    async def f_odd_events(self) -> None:
+        odd = [{"choices": ["no"], "usage": {}}, {"choices": [], "usage": "none"}, [1], "nothing"]
+        await self.stream([*(event(item) for item in odd), event("[DONE]")])
+
+    async def f_half_event(self) -> None:
+        items = self.events()
+        await self.open()
+        await self.part(items[0] + items[1] + items[2][:20])
+        await asyncio.sleep(0.05)
+        await self.close()
+
+    async def f_error_event(self) -> None:
+        error = {
+            "error": {"message": "the step failed", "type": "InternalServerError", "code": 500}
+        }
+        await self.stream([b"".join(self.events()[:3]) + event(error), event("[DONE]")])
+
+    async def f_no_done(self) -> None:
+        await self.stream(self.events()[:-1])
+
+    async def f_close_before_done(self) -> None:
+        await self.open()
+        await self.part(b"".join(self.events()[:-1]))
+        await asyncio.sleep(0.05)
+        await self.close()
+
+    async def f_dribble(self) -> None:
+        body = b"".join(self.events())
+        await self.write(self.head("text/event-stream", len(body)))
+        for number in range(len(body)):
+            await self.write(body[number : number + 1])
+            if number % 50 == 0:
+                await asyncio.sleep(0.001)
+
+    async def f_crlf(self) -> None:
+        await self.stream([item.replace(b"\n", b"\r\n") for item in self.events()])
+
+    async def f_spaced(self) -> None:
+        self.spaced = True
+        await self.stream(self.events())
+
+    async def f_null_reasoning(self) -> None:
+        empties: list[dict[str, Any]] = [
+            {"content": "a", "reasoning": None},
+            {"reasoning_content": None, "content": "b"},
+            {"reasoning": "", "content": "c"},
+        ]
+        chunks = [self.chunk([{"index": 0, "delta": d, "finish_reason": None}]) for d in empties]
+        await self.stream([*chunks, *self.events()[-3:]])
+
+    async def f_too_long(self) -> None:
+        await self.refuse(400, TOO_LONG, "input_tokens")
+
+    async def f_invalid(self) -> None:
+        secret = {"type": "value_error", "loc": "body.x", "msg": "Value error, no", "input": "{pw}"}
+        told = str(secret).replace("{pw}", "SECRET PROMPT")
+        await self.refuse(400, f"1 validation error:\n  {told}", "body.x")
+
+    async def f_status(self) -> None:
+        await self.refuse(int(self.knobs["code"]), "no more of this")
+
+    async def f_huge_event(self) -> None:
+        size = int(self.knobs.get("mib", 5)) << 20
+        await self.open()
+        await self.part(self.events()[0])
+        await self.part(b'data: {"choices":[{"index":0,"delta":{"content":"' + b"x" * size)
+        await asyncio.sleep(600)
+
+    async def f_huge_headers(self) -> None:
+        more = "".join(f"x-{number}: {'y' * 1000}\r\n" for number in range(200))
+        body = self.whole()
+        await self.write(self.head("application/json", len(body), more=more) + body)
+
+    async def f_endless_header(self) -> None:
+        await self.write(b"HTTP/1.1 200 OK\r\nx-long: ")
+        while True:
+            await self.write(b"y" * 65536)
+
+    async def f_huge_answer(self) -> None:
+        size = int(self.knobs.get("mib", 2)) << 20
+        await self.full(b'{"choices":[],"x":"' + b"x" * size + b'"}')
+
+    async def f_then_close(self) -> None:
+        """A healthy answer, then the connection is closed without a word of warning."""
+        await self.healthy()
+        await self.close()
+
+    async def close(self) -> None:
+        self.writer.close()

@@ -1,0 +1,231 @@
+"""Real processes and real sockets for the tests: the fake engine, and the gateway in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from seekserve.app import build
+from seekserve.config import Config, Defaults, EngineSettings, Limits, Listen, Tier, hash_key
+from seekserve.engine.fleet import Fleet, assemble
+from seekserve.listener import Server, bound
+from seekserve.log import Log
+
+FAKE = Path(__file__).with_name("fake_engine.py")
+KEY = "sk-test-0123456789abcdef"
+PATIENCE_S = 20.0
+"""How long a condition is waited for before a test fails: generous, the machine may be busy."""
+
+
+def config(
+    *attach: str,
+    state_dir: Path | None = None,
+    limits: dict[str, Any] | None = None,
+    listen: dict[str, Any] | None = None,
+    defaults: dict[str, Any] | None = None,
+    engine: dict[str, Any] | None = None,
+    key: str | None = None,
+) -> Config:
+    """A configuration with short waits; what a test cares about is given by name."""
+    tier = Tier(
+        tier="test",
+        engine=EngineSettings(**(engine or {})),
+        defaults=Defaults(**({"max_tokens": 64, "thinking": "engine"} | (defaults or {}))),
+        limits=Limits(**({"running": 8, "queued": 8, "wait_s": 20} | (limits or {}))),
+    )
+    return Config(
+        listen=Listen(**({"port": 0, "keepalive_s": 10, "drain_s": 1} | (listen or {}))),
+        tier=tier,
+        attach=attach,
+        key_hashes=(hash_key(key),) if key else (),
+        state_dir=state_dir or Path("unused"),
+    )
+
+
+async def until(condition: Callable[[], Any], what: str = "", within_s: float = PATIENCE_S) -> Any:
+    """Waits for a condition (a function, perhaps async) to hold, and returns what it said."""
+    deadline = time.monotonic() + within_s
+    while True:
+        result = condition()
+        if isinstance(result, Awaitable):
+            result = await result
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"still waiting for {what or condition}"
+        await asyncio.sleep(0.01)
+
+
+@dataclass
+class FakeEngine:
+    """A running fake engine. `side` asks it what it sees."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    output: Path
+    side: httpx.Client
+
+    def state(self) -> dict[str, Any]:
+        told: dict[str, Any] = self.side.get("/seen").json()
+        return told
+
+    @property
+    def running(self) -> int:
+        running: int = self.state()["running"]
+        return running
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The body of the last request that reached it."""
+        body: dict[str, Any] = self.state()["seen"][-1]["body"]
+        return body
+
+
+@contextmanager
+def fake_engine(folder: Path, *knobs: str, tcp: bool = False) -> Iterator[FakeEngine]:
+    """Starts the fake engine on a Unix socket in `folder`, or on a TCP port, and waits for it."""
+    output, path = folder / "engine.out", folder / "engine.sock"
+    where = ("--port", "0") if tcp else ("--uds", str(path))
+    with output.open("wb") as sink:
+        words = [sys.executable, str(FAKE), *where, *knobs]
+        process = subprocess.Popen(words, stdout=sink, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while "startup complete" not in (said := output.read_text()):
+            assert process.poll() is None, f"the fake engine died:\n{said}"
+            assert time.monotonic() < deadline, f"the fake engine is not ready:\n{said}"
+            time.sleep(0.01)
+        url = f"unix:{path}"
+        transport = httpx.HTTPTransport(uds=str(path))
+        base = "http://localhost"
+        if tcp:
+            base = url = f"http://127.0.0.1:{said.partition('port=')[2].split()[0]}"
+            transport = httpx.HTTPTransport()
+        with httpx.Client(transport=transport, base_url=base, trust_env=False) as side:
+            yield FakeEngine(process, url, output, side)
+    finally:
+        process.kill()
+        process.wait()
+        path.unlink(missing_ok=True)
+
+
+@dataclass
+class Gate:
+    """A gateway that serves on a real port in this loop, and a client for it."""
+
+    config: Config
+    fleet: Fleet
+    server: Server
+    port: int
+    client: httpx.AsyncClient
+    lines: list[str] = field(default_factory=list)
+
+    def chat(self, said: str = "hello", **more: Any) -> dict[str, Any]:
+        """A chat request's JSON."""
+        return {"model": "fake", "messages": [{"role": "user", "content": said}]} | more
+
+    async def ask(self, said: str = "hello", **more: Any) -> httpx.Response:
+        return await self.client.post("/v1/chat/completions", json=self.chat(said, **more))
+
+    async def stream(self, said: str = "hello", **more: Any) -> httpx.Response:
+        """A whole stream, read to its end."""
+        return await self.ask(said, stream=True, **more)
+
+    async def figures(self) -> dict[str, float]:
+        """Every sample of /metrics as `name{label=value,...}` -> value."""
+        page = (await self.client.get("/metrics")).text
+        return samples(page)
+
+    async def figure(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        figures = await self.figures()
+        return sum(v for k, v in figures.items() if k.partition("{")[0] == name)
+
+    async def at_rest(self) -> None:
+        """Waits until nothing is queued, placed or in flight (but this very look)."""
+        names = ("seekserve_places_taken", "seekserve_queue_depth")
+
+        async def resting() -> bool:
+            figures = await self.figures()
+            held = sum(v for k, v in figures.items() if k.startswith(names))
+            return held == 0 and figures["seekserve_requests_in_flight"] == 1
+
+        await until(resting, "the gateway to be at rest")
+
+
+def samples(page: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            labels = ",".join(f"{k}={v}" for k, v in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+@asynccontextmanager
+async def gateway(
+    settings: Config, fleet: Fleet | None = None, ready: bool = True
+) -> AsyncIterator[Gate]:
+    """The gateway on a free port, with a client; once `ready` is wanted, an engine answers."""
+    lines: list[str] = []
+    log = Log("json", lines.append)
+    fleet = fleet or assemble(settings, log)
+    with bound(settings.listen) as listener:
+        port = listener.getsockname()[1]
+        server = Server.of(build(settings, fleet, log), settings)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await until(lambda: server.started or task.done(), "the gateway to listen")
+            if ready:
+                await until(lambda: fleet.ready, "an engine to be ready")
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE_S
+            ) as client:
+                yield Gate(settings, fleet, server, port, client, lines)
+        finally:
+            server.should_exit = True
+            await task
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+async def raw(port: int, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A bare connection with a request written to it, for what a polite client would not do."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    await writer.drain()
+    return reader, writer
+
+
+def post(body: bytes, path: str = "/v1/chat/completions", *headers: str) -> bytes:
+    """A POST as bytes, for `raw`."""
+    lines = [f"POST {path} HTTP/1.1", "host: localhost", "content-type: application/json"]
+    lines += [f"content-length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def without_proxies() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
