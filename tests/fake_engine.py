@@ -25,7 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # started as a file, it finds its neighbour
 
-from tests.fake_answers import Answer  # noqa: E402
+from tests.fake_answers import Answer
 
 LOG = "(APIServer pid={pid}) INFO 01-01 00:00:00 [x.py:1] {line}"
 STAGES = (

@@ -41,12 +41,14 @@ def config(
     """A configuration with short waits; what a test cares about is given by name."""
     tier = Tier(
         tier="test",
-        engine=EngineSettings(**(engine or {})),
-        defaults=Defaults(**({"max_tokens": 64, "thinking": "engine"} | (defaults or {}))),
-        limits=Limits(**({"running": 8, "queued": 8, "wait_s": 20} | (limits or {}))),
+        engine=EngineSettings.model_validate(engine or {}),
+        defaults=Defaults.model_validate(
+            {"max_tokens": 64, "thinking": "engine"} | (defaults or {})
+        ),
+        limits=Limits.model_validate({"running": 8, "queued": 8, "wait_s": 20} | (limits or {})),
     )
     return Config(
-        listen=Listen(**({"port": 0, "keepalive_s": 10, "drain_s": 1} | (listen or {}))),
+        listen=Listen.model_validate({"port": 0, "keepalive_s": 10, "drain_s": 1} | (listen or {})),
         tier=tier,
         attach=attach,
         key_hashes=(hash_key(key),) if key else (),

@@ -1,0 +1,121 @@
+"""A client that leaves stops the work, wherever it left; nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support import FakeEngine, Gate, config, gateway, post, raw, until
+
+SOON_S = 1.0
+"""The promise: an engine's running count is 0 this soon after a client left."""
+
+
+@pytest.fixture
+async def narrow(engine: FakeEngine) -> AsyncIterator[Gate]:
+    """A gateway with one place."""
+    async with gateway(config(engine.url, limits={"running": 1})) as serving:
+        yield serving
+
+
+@pytest.fixture(autouse=True)
+async def _no_task_is_left() -> AsyncIterator[None]:
+    yield
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not [task for task in others if "relay" in repr(task) or "admission" in repr(task)]
+
+
+async def leave(gate: Gate, engine: FakeEngine, said: str, stream: bool) -> float:
+    """Asks, waits until the engine works on it, hangs up; returns how long the work went on."""
+    _, writer = await raw(gate.port, post(json.dumps(gate.chat(said, stream=stream)).encode()))
+    await until(lambda: engine.running == 1, "the request to run")
+    left = time.monotonic()
+    writer.transport.abort()
+    await until(lambda: engine.running == 0, "the engine to stop")
+    return time.monotonic() - left
+
+
+@pytest.mark.parametrize(
+    ("said", "stream"),
+    [
+        ("fault:hang_before_head", True),
+        ("fault:hang_before_head", False),
+        ("fault:hang_mid_stream", True),
+        ("fault:slow interval=0.05 tokens=400", True),
+        ("fault:slow interval=0.05 tokens=400", False),
+        ("fault:endless", True),
+    ],
+)
+async def test_leaving_stops_the_engine(
+    gate: Gate, engine: FakeEngine, said: str, stream: bool
+) -> None:
+    assert await leave(gate, engine, said, stream) < SOON_S
+    await gate.at_rest()
+    line = json.loads([line for line in gate.lines if '"chat"' in line][-1])
+    assert (line["status"], line["finish"]) == (499, "client_gone")
+
+
+async def test_leaving_while_queued_frees_the_line(narrow: Gate, engine: FakeEngine) -> None:
+    gate = narrow
+    body = json.dumps(gate.chat("fault:hang_mid_stream", stream=True)).encode()
+    _, first = await raw(gate.port, post(body))
+    await until(lambda: engine.running == 1, "the first to run")
+    seen = len(engine.state()["seen"])
+    _, second = await raw(gate.port, post(body))
+
+    async def queued(count: int) -> bool:
+        return await gate.figure("seekserve_queue_depth") == count
+
+    await until(lambda: queued(1), "the second to wait")
+    second.transport.abort()
+    await until(lambda: queued(0), "the second to be gone")
+    first.transport.abort()
+    await gate.at_rest()
+    assert len(engine.state()["seen"]) == seen, "the one that left must never reach the engine"
+    assert engine.running == 0
+
+
+async def test_the_next_in_line_gets_the_place_of_one_that_left(
+    narrow: Gate, engine: FakeEngine
+) -> None:
+    body = json.dumps(narrow.chat("fault:hang_mid_stream", stream=True)).encode()
+    _, first = await raw(narrow.port, post(body))
+    await until(lambda: engine.running == 1, "the first to run")
+    second = asyncio.create_task(narrow.ask())
+    await until(lambda: narrow.figure("seekserve_queue_depth"), "the second to wait")
+    first.transport.abort()
+    assert (await second).status_code == 200
+    await narrow.at_rest()
+
+
+async def test_leaving_while_sending_the_body(gate: Gate) -> None:
+    request = post(b"{" * 100).replace(b"content-length: 100", b"content-length: 200")
+    _, writer = await raw(gate.port, request)
+    await until(lambda: gate.figure("seekserve_requests_in_flight"), "the request to begin")
+    writer.transport.abort()
+    await gate.at_rest()
+    figures = await gate.figures()
+    assert not [name for name in figures if "requests_total" in name and "status=5" in name]
+
+
+async def test_a_crowd_that_leaves_at_once(gate: Gate, engine: FakeEngine) -> None:
+    body = json.dumps(gate.chat("fault:hang_mid_stream", stream=True)).encode()
+    crowd = [(await raw(gate.port, post(body)))[1] for _ in range(16)]  # 8 run, 8 wait
+    await until(lambda: engine.running == 8, "as many to run as may")
+    await until(lambda: gate.figure("seekserve_queue_depth"), "others to wait")
+    for writer in crowd:
+        writer.transport.abort()
+    await gate.at_rest()
+    await until(lambda: engine.running == 0, "the engine to stop")
+    assert (await gate.ask()).status_code == 200
+
+
+async def test_a_client_that_stays_after_its_answer_is_no_client_that_left(gate: Gate) -> None:
+    for _ in range(20):
+        assert (await gate.stream()).status_code == 200
+    figures = await gate.figures()
+    assert not [name for name in figures if "status=499" in name]
