@@ -79,25 +79,24 @@ def _presented(headers: dict[bytes, bytes]) -> str:
 def _from_here(headers: dict[bytes, bytes]) -> None:
     """Refuses what a web page could send to an open server: another site's Origin, a rebound Host."""
     origin = headers.get(b"origin", b"").decode("latin-1")
-    if origin and not _is_local(urlsplit(origin).hostname):
+    if origin and not _is_local(origin):
         raise Forbidden(
             f"A page from {origin[:80]} may not use this server while it is open. "
             "Start it with --api-key to allow that."
         )
     host = headers.get(b"host", b"localhost").decode("latin-1")
-    if not _is_local(urlsplit(f"//{host}").hostname):
+    if not _is_local(f"//{host}"):
         raise Forbidden(
             f"The Host header says {host[:80]!r}, but this open server is only for this machine. "
             "Start it with --api-key to serve others."
         )
 
 
-def _is_local(host: str | None) -> bool:
-    if not host:
-        return False
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
+def _is_local(url: str) -> bool:
     try:
+        host = urlsplit(url).hostname or ""
+        if host == "localhost" or host.endswith(".localhost"):
+            return True
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
