@@ -84,7 +84,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _no_route(request: Request, error: Exception) -> Response:
     """A path or method that is not served, in the same shape as every other refusal."""
     assert isinstance(error, HTTPException)
-    where = f"{request.method} {request.scope["path"][:120]}"
+    where = f"{request.method} {request.scope['path'][:120]}"
     if error.status_code == 404:
         return await _refused(
             request, NotFound(f"{where} is not served here. See /docs.", code="no_route")
