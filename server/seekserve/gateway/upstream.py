@@ -65,21 +65,31 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._broken = "it does not speak HTTP"
+            self._broken = self._broken or "it does not speak HTTP"
+        if not self.status:
+            self._heading(len(data))
         if self._size > HIGH_WATER and not self._paused and self._transport:
             self._paused = True
             self._transport.pause_reading()
         self._wake(True)
 
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self._broken = "it spoke out of turn"
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_size += len(name) + len(value)
-        if self._head_size > MAX_HEAD:
-            self._broken = "its headers are longer than 64 KiB"
-            return
-        self.headers[name.lower()] = value
+        self._heading(len(name) + len(value))
+        if not self._broken:
+            self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
-        self.status = self._parser.get_status_code()
+        if not self._broken:
+            self.status = self._parser.get_status_code()
+
+    def _heading(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > MAX_HEAD:
+            self._broken = "its headers are longer than 64 KiB"
 
     def on_body(self, data: bytes) -> None:
         self._parts.append(data)
@@ -143,7 +153,7 @@ class Connection(asyncio.Protocol):
     def usable(self) -> bool:
         idle_s = self._loop.time() - self.idle_since
         closing = self._transport is None or self._transport.is_closing()
-        return not self._lost and not closing and idle_s < IDLE_S
+        return not self._lost and not self._broken and not closing and idle_s < IDLE_S
 
     def _check(self) -> None:
         if self._broken:
