@@ -13,16 +13,16 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from seekserve.config import Limits, Listen
-from seekserve.errors import BadRequest, EngineBroke, NotFound, QueueFull, Refusal
+from seekserve.errors import BadRequest, EngineBroke, NotFound, QueueFull, Refusal, Stopping
 from seekserve.gateway.admission import Admission, Lease
 from seekserve.gateway.ask import Ask, Clock
-from seekserve.gateway.sse import Tap
+from seekserve.gateway.sse import Tap, well_formed
 from seekserve.gateway.trace import CLIENT_GONE, Trace, refuse, trace_of
 from seekserve.gateway.upstream import Connection, Upstream
 
@@ -70,6 +70,11 @@ class Relay(Response):
                 await self._answer(connection, trace, outlet)
         except ClientGone:
             trace.status, trace.finish = CLIENT_GONE, "client_gone"
+        except asyncio.CancelledError:  # by the server, whose time to drain has run out
+            cast(asyncio.Task[None], asyncio.current_task()).uncancel()
+            await outlet.fail(
+                Stopping("The server is stopping. Send the request again.", retry_after_s=10)
+            )
         except Refusal as refusal:
             await outlet.fail(refusal)
 
@@ -137,6 +142,8 @@ class Relay(Response):
             silent = 0
             if out := tap.feed(data):
                 await send({"type": "http.response.body", "body": out, "more_body": True})
+            if tap.broke:
+                raise tap.broke
 
     async def _whole(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
         told = _json(await self._body(connection))
@@ -198,8 +205,7 @@ class Outlet:
 @asynccontextmanager
 async def while_connected(receive: Receive) -> AsyncIterator[None]:
     """Cancels the block when the client hangs up, and says so by raising ClientGone."""
-    task = asyncio.current_task()
-    assert task is not None
+    task = cast(asyncio.Task[None], asyncio.current_task())
     left = False
 
     async def watch() -> None:
@@ -250,9 +256,10 @@ def _json(body: bytes) -> dict[str, Any]:
         told = json.loads(body)
     except ValueError as error:
         raise EngineBroke("The engine's answer is not JSON.") from error
-    if not isinstance(told, dict):
-        raise EngineBroke("The engine's answer is not a JSON object.")
-    return told
+    if not well_formed(told):
+        raise EngineBroke("The engine's answer is not in the shape that was asked for.")
+    answer: dict[str, Any] = told
+    return answer
 
 
 def _engine_said(status: int, body: bytes) -> Refusal:

@@ -23,17 +23,19 @@ _FINISH = re.compile(rb'"finish_reason":\s*"(\w+)"')
 class Tap:
     """Feed it what was read; it returns what to send. Work per call depends on the bytes given only.
 
-    Raises EngineBroke when an event exceeds MAX_EVENT or the engine reports an error mid-stream.
+    Raises EngineBroke when an event exceeds MAX_EVENT. An error that the engine reports mid-stream
+    becomes `broke`: what came before it is still to be sent, and nothing after it.
     """
 
     def __init__(self, accent: Accent, show_usage: bool, clock: Clock) -> None:
         self._accent, self._show_usage, self._clock = accent, show_usage, clock
-        self._rest = b""
+        self._rest = bytearray()
         self.first_at: float | None = None
         self.last_at: float | None = None
         self.finish = ""
         self.usage: dict[str, Any] | None = None
         self.done = False
+        self.broke: EngineBroke | None = None
 
     def feed(self, data: bytes) -> bytes:
         whole = self._whole(data)
@@ -52,24 +54,30 @@ class Tap:
 
     def _whole(self, data: bytes) -> bytes:
         """The part of all bytes so far that ends with an event's blank line."""
+        if self._rest.endswith(b"\r"):  # a line's end, cut in two
+            data = b"\r" + data
+            del self._rest[-1]
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
         if not self._rest and data.endswith(b"\n\n"):
             return data
-        data = self._rest + data
-        end = data.rfind(b"\n\n") + 2
+        known = max(0, len(self._rest) - 1)
+        self._rest += data
+        end = self._rest.rfind(b"\n\n", known) + 2
         if end < 2:
-            end = 0
-        self._rest = data[end:]
-        if len(self._rest) > MAX_EVENT:
-            raise EngineBroke(f"The engine sent an event longer than {MAX_EVENT >> 20} MiB.")
-        return data[:end]
+            if len(self._rest) > MAX_EVENT:
+                raise EngineBroke(f"The engine sent an event longer than {MAX_EVENT >> 20} MiB.")
+            return b""
+        whole = bytes(self._rest[:end])
+        del self._rest[:end]
+        return whole
 
     def _look(self, whole: bytes) -> bytes:
-        return b"".join(self._one(event) for event in whole.split(b"\n\n") if event)
+        events = whole.split(b"\n\n")
+        return b"".join([self._one(event) for event in events if event and not self.broke])
 
     def _one(self, event: bytes) -> bytes:
-        if event == b"data: [DONE]":
+        if event.removeprefix(b"data:").strip() == b"[DONE]":
             self.done = True
             return DONE
         if found := _FINISH.search(event):
@@ -84,10 +92,12 @@ class Tap:
             told = json.loads(event.removeprefix(b"data:"))
         except ValueError:
             return self._accent.events(event + b"\n\n")
-        if not isinstance(told, dict):
+        if not well_formed(told):
             return b""
         if told.get("error"):
-            raise EngineBroke(f"The engine reported an error mid-answer: {_said(told['error'])}")
+            said = _said(told["error"])
+            self.broke = EngineBroke(f"The engine reported an error mid-answer: {said}")
+            return b""
         if told.get("usage"):
             self.usage = told["usage"]
             if not told.get("choices") and not self._show_usage:
@@ -100,9 +110,21 @@ class Tap:
         )
 
 
+def well_formed(told: Any) -> bool:
+    """Whether an engine's answer or event has its choices and usage in the shape all APIs share."""
+    if not isinstance(told, dict):
+        return False
+    choices, usage = told.get("choices") or [], told.get("usage") or {}
+    return (
+        isinstance(choices, list)
+        and all(isinstance(choice, dict) for choice in choices)
+        and isinstance(usage, dict)
+    )
+
+
 def _has_token(whole: bytes) -> bool:
-    """Whether more than the opening event, which names the role and says nothing, is in here."""
-    return b'"role":' not in whole or whole.count(b"data:") > 1
+    """Whether more is in here than comments and opening events, which name a role and say nothing."""
+    return whole.count(b"data:") > whole.count(b'"role":')
 
 
 def _said(error: Any) -> str:
