@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import resource
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -35,6 +35,11 @@ def failure(answer: httpx.Response) -> dict[str, Any]:
     assert answer.headers["content-type"] == "application/json"
     error: dict[str, Any] = told["error"]
     return error
+
+
+def resident_mib() -> float:
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize() / 2**20
 
 
 async def test_a_healthy_stream(gate: Gate) -> None:
@@ -250,9 +255,7 @@ async def test_a_reader_that_does_not_read_costs_little_memory(
         return before == engine.side.get("/metrics").text
 
     await until(stalled, "the engine to be held back")
-    pages = int(open("/proc/self/statm").read().split()[1])  # noqa: ASYNC230, SIM115
-    used_mib = pages * resource.getpagesize() / 2**20
-    assert used_mib < 400, f"{used_mib:.0f} MiB, pid {os.getpid()}"
+    assert resident_mib() < 400
     writer.close()
     await until(lambda: engine.running == 0, "the engine to stop")
     await gate.at_rest()
