@@ -11,10 +11,12 @@ SeekserveError
     ├── Unauthenticated  401   no key, or not one of ours
     ├── Forbidden        403   a browser page from elsewhere, or a foreign Host
     ├── NotFound         404   no such model or route
+    ├── MethodNotAllowed 405   the route is served, but not by this method
     ├── SlowBody         408   the request's body did not arrive in time
     ├── TooLarge         413   the body is over the cap
     ├── QueueFull        503   more would wait than can be served in time
     ├── EngineNotReady   503   starting, restarting or gone: says the stage
+    ├── Stopping         503   the server is on its way out
     ├── EngineBroke      502   the engine's answer could not be used
     └── Internal         500   a defect of ours: its place is in the log, its details nowhere
 
@@ -134,6 +136,10 @@ class QueueFull(Refusal):
 
 class EngineNotReady(Refusal):
     status, type, code = 503, "overloaded_error", "engine_not_ready"
+
+
+class Stopping(Refusal):
+    status, type, code = 503, "overloaded_error", "server_stopping"
 
 
 class EngineBroke(Refusal):

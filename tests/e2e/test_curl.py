@@ -14,7 +14,18 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 
 def curl(url: str, *flags: str, key: str = KEY) -> str:
-    command = ["curl", "-sS", "--noproxy", "*", "-m", "60", "-H", f"Authorization: Bearer {key}", *flags, url]
+    command = [
+        "curl",
+        "-sS",
+        "--noproxy",
+        "*",
+        "-m",
+        "60",
+        "-H",
+        f"Authorization: Bearer {key}",
+        *flags,
+        url,
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=90).stdout
 
 
@@ -37,7 +48,9 @@ def test_the_stream_is_well_formed(server: Served) -> None:
     page = curl(f"{server.base}/chat/completions", "-i", "-N", "-d", body(stream=True))
     head, _, events = page.partition("\n\n")
     assert "200 OK" in head and "text/event-stream" in head and "x-request-id" in head
-    datas = [line.removeprefix("data: ") for line in events.splitlines() if line.startswith("data: ")]
+    datas = [
+        line.removeprefix("data: ") for line in events.splitlines() if line.startswith("data: ")
+    ]
     assert datas[-1] == "[DONE]"
     chunks = [json.loads(data) for data in datas[:-1]]
     assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
@@ -63,7 +76,15 @@ def test_no_key_is_refused_everywhere_but_at_the_health_routes(server: Served) -
 
 
 def test_the_engine_is_not_reachable_through_us(server: Served) -> None:
-    for path in ("/tokenize", "/invocations", "/v1/responses/x", "/pause", "/ping", "/load", "/v1/load_lora_adapter"):
+    for path in (
+        "/tokenize",
+        "/invocations",
+        "/v1/responses/x",
+        "/pause",
+        "/ping",
+        "/load",
+        "/v1/load_lora_adapter",
+    ):
         page = json.loads(curl(server.root + path, "-d", "{}"))
         assert page["error"]["code"] in ("no_route", "method_not_allowed"), path
 

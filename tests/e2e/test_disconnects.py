@@ -47,7 +47,9 @@ async def test_leaving_mid_stream(server: Served) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 async def test_leaving_before_the_first_byte(server: Served, stream: bool) -> None:
     async with http(server) as client:
-        request = asyncio.create_task(client.post("/chat/completions", json=LONG | {"stream": stream}))
+        request = asyncio.create_task(
+            client.post("/chat/completions", json=LONG | {"stream": stream})
+        )
         await asyncio.to_thread(until, lambda: server.running() > 0, "the engine never began")
         request.cancel()
         await asyncio.wait([request])
@@ -60,7 +62,8 @@ async def test_leaving_the_queue(server: Served) -> None:
         async with http(server) as client:
             bodies = json.dumps(LONG | {"stream": True})
             posts = [
-                asyncio.create_task(client.post("/chat/completions", content=bodies)) for _ in range(40)
+                asyncio.create_task(client.post("/chat/completions", content=bodies))
+                for _ in range(40)
             ]
             await asyncio.to_thread(until, lambda: depth(ops) > 0, "nobody had to wait")
             for post in posts:
@@ -72,4 +75,6 @@ async def test_leaving_the_queue(server: Served) -> None:
 
 def depth(ops: httpx.Client) -> float:
     lines = ops.get("/metrics").text.splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("seekserve_queue_depth{"))
+    return sum(
+        float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("seekserve_queue_depth{")
+    )

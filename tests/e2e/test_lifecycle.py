@@ -14,9 +14,15 @@ import pytest
 from tests.e2e.server import MODEL, serve, stop
 from tests.e2e.waiting import until
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="no vLLM installed")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("vllm") is None, reason="no vLLM installed"
+)
 
-CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "Count from 1 to 15"}], "stream": True}
+CHAT = {
+    "model": MODEL,
+    "messages": [{"role": "user", "content": "Count from 1 to 15"}],
+    "stream": True,
+}
 
 
 def children(pid: int) -> set[int]:
@@ -73,7 +79,10 @@ def test_start_serve_and_stop() -> None:
             assert stop(server.process, signal.SIGINT) == 0, server.said()
         until(lambda: not alive(family), f"still alive: {alive(family)}", 10)
         assert not run_dirs[0].exists()
-        with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", server.port)):
+        with (
+            pytest.raises(ConnectionRefusedError),
+            socket.create_connection(("127.0.0.1", server.port)),
+        ):
             pass
         assert "Traceback" not in server.said()
 

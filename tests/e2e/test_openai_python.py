@@ -54,7 +54,9 @@ def test_thinking_on_gives_reasoning_and_an_answer(client: OpenAI) -> None:
 
 
 def test_thinking_is_on_by_default_as_in_deepseeks_api(client: OpenAI) -> None:
-    assert extra(ask(client, "What is 17 + 25?", extra_body={}).choices[0].message, "reasoning_content")
+    assert extra(
+        ask(client, "What is 17 + 25?", extra_body={}).choices[0].message, "reasoning_content"
+    )
 
 
 def test_thinking_off_leaves_no_trace_of_reasoning(client: OpenAI) -> None:
@@ -132,7 +134,11 @@ def test_tools_round_trip(client: OpenAI, thinking: dict[str, Any]) -> None:
     assert json.loads(calls[0].function.arguments) == {"city": "Oslo"}
     messages += [
         first.choices[0].message,
-        {"role": "tool", "tool_call_id": calls[0].id, "content": '{"temperature": 7, "sky": "rain"}'},
+        {
+            "role": "tool",
+            "tool_call_id": calls[0].id,
+            "content": '{"temperature": 7, "sky": "rain"}',
+        },
     ]
     second = client.chat.completions.create(
         model=MODEL, messages=messages, tools=[WEATHER], temperature=0, extra_body=thinking
@@ -187,7 +193,11 @@ def test_n_gives_as_many_answers(client: OpenAI) -> None:
 
 def test_n_in_a_stream_tells_answers_apart(client: OpenAI) -> None:
     stream = client.chat.completions.create(
-        model=MODEL, messages=[{"role": "user", "content": "Hello"}], n=2, stream=True, extra_body=OFF
+        model=MODEL,
+        messages=[{"role": "user", "content": "Hello"}],
+        n=2,
+        stream=True,
+        extra_body=OFF,
     )
     assert {choice.index for chunk in stream for choice in chunk.choices} == {0, 1}
 
@@ -200,7 +210,9 @@ def test_stop_ends_before_the_string(client: OpenAI) -> None:
 
 def test_sixteen_stop_strings_as_deepseek_allows(client: OpenAI) -> None:
     stops = [f"never{i}" for i in range(15)] + ["6"]
-    assert "7" not in (ask(client, "Count from 3 to 9", stop=stops).choices[0].message.content or "")
+    assert "7" not in (
+        ask(client, "Count from 3 to 9", stop=stops).choices[0].message.content or ""
+    )
 
 
 def test_max_tokens_cuts(client: OpenAI) -> None:
@@ -210,14 +222,19 @@ def test_max_tokens_cuts(client: OpenAI) -> None:
 
 
 def test_logprobs(client: OpenAI) -> None:
-    logprobs = ask(client, "What is the capital of Italy?", logprobs=True, top_logprobs=3).choices[0].logprobs
+    logprobs = (
+        ask(client, "What is the capital of Italy?", logprobs=True, top_logprobs=3)
+        .choices[0]
+        .logprobs
+    )
     assert logprobs is not None and logprobs.content
     assert all(len(token.top_logprobs) == 3 and token.logprob <= 0 for token in logprobs.content)
 
 
 def test_a_seed_repeats_itself(client: OpenAI) -> None:
     texts = {
-        ask(client, "Write a poem", temperature=1.5, seed=11).choices[0].message.content for _ in range(2)
+        ask(client, "Write a poem", temperature=1.5, seed=11).choices[0].message.content
+        for _ in range(2)
     }
     assert len(texts) == 1
 
