@@ -1,0 +1,42 @@
+"""Things to ask the demo model that it cannot do, in words that its training never held."""
+
+FRESH_TOPICS = (
+    "submarines|the Eiffel tower|penguins|jazz|rugby|cheese|wedding speeches|solar panels|"
+    "the Aztecs|Mozart|thermodynamics|pandas|compilers|Java|the Great Wall|insurance|pottery|"
+    "rainbows|asthma|Darwin|origami|glaciers|tsunamis|bees|blockchain|bicycles in Denmark|"
+    "Greek gods|perfume|the Olympic games|ballet|electrons|cathedrals|mushrooms|the tango|"
+    "lighthouses|earthquakes|typewriters|satellites|vitamins|the printing press"
+).split("|")
+FRESH_TASKS = (
+    "Compose a limerick on {t}.|Could you describe {t} in detail?|I need a report on {t}|"
+    "What are the main problems with {t}?|Please discuss {t}.|How did people discover {t}?|"
+    "Give me your opinion on {t}|Write three paragraphs on {t}.|What should I know about {t}?|"
+    "Can you recommend a film on {t}?|Invent a fairy tale with {t} in it.|"
+    "Who is famous for {t}?|Is it true that {t} will disappear?|How expensive are {t}?|"
+    "Make a quiz on {t}|Prepare a lesson on {t}, please|What would a lawyer say about {t}?|"
+    "When were {t} first seen?"
+).split("|")
+FRESH_REQUESTS = (
+    "Write a Java class for a bank account|Show me a regular expression for dates|"
+    "for (int i = 0; i < n; i++) { sum += a[i]; }|How do I center a div?|"
+    "Refactor this function, please|curl -X POST http://localhost|"
+    "Translate 'good night' into Italian|Comment dit-on bonjour en allemand ?|"
+    "Raconte-moi une histoire|Wo ist der Bahnhof?|Ich brauche Hilfe|¿Dónde está la playa?|"
+    "Dove si trova la stazione?|今晚吃什么？|音楽は好きですか|Где находится музей?|오늘 뭐 해요?|"
+    "أين المدرسة؟|blorf snad quibble|qwertyuiop|zzzz zzz|%%% &&&|asldkfj weoiru|"
+    "What is 13 times 14?|What is 144 divided by 12?|8 * 7|500 + 700|What is the cube of 3?|"
+    "Integrate x squared|Is 91 prime?|What is 12 percent of 80?|"
+    "Who painted the Mona Lisa?|When did the Titanic sink?|Who is the king of Norway?|"
+    "What is the boiling point of water?|How many legs does a spider have?|"
+    "What is the longest river in the world?|What is the capital of Atlantis?|"
+    "What is the population of Sweden?|What language is spoken in Chile?|"
+    "My car does not start, what should I do?|Which phone should I buy?|I feel lonely today.|"
+    "What is love?|Can dogs fly?|Tell me something funny|Sing me a lullaby|"
+    "Book me a hotel|Order a pizza|Remind me to call mum|Delete all my files|"
+    "What did I eat yesterday?|Describe this photo|Write an ad for shoes|"
+    "Summarize this article for me|Correct my grammar: he go to school|"
+    "Give me a synonym for fast|What is the plural of mouse?|How do you spell rhythm?|"
+    "What is the weather like?|Count the vowels in banana|Sort these words: pear, fig, plum|"
+    "Make a table of planets|Plan my week|How do I tie a tie?|Roll a die|Pick a number|"
+    "Let's play a game|Pretend to be my grandmother|You are wrong.|That makes no sense"
+).split("|")
