@@ -108,7 +108,7 @@ def _columns(table: Table, with_engine: bool) -> None:
         "1,000 open\nRSS MiB",
         *(["demo engine\ntokens/s"] if with_engine else []),
     ):
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right", overflow="fold")
 
 
 def _about(rows: Sequence[Row], workloads: Sequence[Workload]) -> str:
