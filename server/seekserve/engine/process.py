@@ -29,7 +29,7 @@ class Command:
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
-    hide: tuple[str, ...] = ("SEEKSERVE_API_KEY",)
+    hide: tuple[str, ...] = ("SEEKSERVE_API_KEY", "SEEKSERVE_ENGINE_API_KEY")
 
     def environ(self) -> dict[str, str]:
         return {k: v for k, v in os.environ.items() if k not in self.hide} | dict(self.env)
@@ -46,14 +46,17 @@ class LogFile:
         if self.path.exists() and self.path.stat().st_size:
             self.path.replace(self.path.with_suffix(self.path.suffix + ".1"))
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._file = os.fdopen(handle, "wb")
+        self._file = os.fdopen(handle, "wb", buffering=0)
+        self._size = 0
 
     def write(self, data: bytes) -> None:
-        self._file.write(data)
-        self._file.flush()
-        if self._file.tell() > MAX_LOG:
-            self._file.close()
-            self._open()
+        """Never raises: a full disk costs log lines, not the engine, which would block on its pipe."""
+        self._size += len(data)
+        with contextlib.suppress(OSError):
+            self._file.write(data)
+            if self._size > MAX_LOG:
+                self._file.close()
+                self._open()
 
     def close(self) -> None:
         self._file.close()
@@ -65,29 +68,43 @@ class Process:
     def __init__(
         self,
         child: asyncio.subprocess.Process,
+        said: asyncio.StreamReader,
+        pipe: asyncio.ReadTransport,
         log: LogFile,
         on_line: Callable[[str], None],
         grace_s: float,
     ) -> None:
-        self._child, self._log, self._on_line, self._grace_s = child, log, on_line, grace_s
+        self._child, self._pipe, self._log = child, pipe, log
+        self._on_line, self._grace_s = on_line, grace_s
         self.tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
-        self._pump = asyncio.create_task(self._read())
+        self._pump = asyncio.create_task(self._read(said))
 
     @classmethod
     async def spawn(
         cls, command: Command, log: Path, on_line: Callable[[str], None], grace_s: float
     ) -> Process:
         """Starts `command` in a session of its own. Raises OSError when it cannot be executed."""
-        child = await asyncio.create_subprocess_exec(
-            *command.argv,
-            env=command.environ(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # the terminal's Ctrl-C is ours to pass on, and one kill takes all
-            preexec_fn=_die_with_parent(),
-        )
-        return cls(child, LogFile(log), on_line, grace_s)
+        file = LogFile(log)
+        # A pipe of our own: with asyncio's, wait() waits for whoever still holds the other end.
+        ours, theirs = os.pipe()
+        said, pipe = await _listen(ours)
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *command.argv,
+                env=command.environ(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=theirs,
+                start_new_session=True,  # Ctrl-C is ours to pass on, and one kill takes all
+                preexec_fn=_die_with_parent(),
+            )
+        except BaseException:
+            pipe.close()
+            file.close()
+            raise
+        finally:
+            os.close(theirs)
+        return cls(child, said, pipe, file, on_line, grace_s)
 
     async def __aenter__(self) -> Process:
         return self
@@ -130,14 +147,22 @@ class Process:
     async def _last_words(self) -> None:
         # A grandchild that left the group may hold the pipe open for ever: do not wait for it.
         await asyncio.wait([self._pump], timeout=1)
-        if not self._pump.done():
-            self._pump.cancel()
+        self._pump.cancel()
+        self._pipe.close()
 
-    async def _read(self) -> None:
-        assert self._child.stdout is not None
-        async for line in _lines(self._child.stdout, self._log):
+    async def _read(self, said: asyncio.StreamReader) -> None:
+        async for line in _lines(said, self._log):
             self.tail.append(line)
             self._on_line(line)
+
+
+async def _listen(end: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
+    said = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(said)
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: protocol, os.fdopen(end, "rb", 0)
+    )
+    return said, pipe
 
 
 async def _lines(stream: asyncio.StreamReader, log: LogFile) -> AsyncIterator[str]:
