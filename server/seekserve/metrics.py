@@ -39,7 +39,7 @@ class Metrics:
         )
         self.rejections = Counter(
             "seekserve_rejections",
-            "Requests refused before any engine worked on them, by reason.",
+            "Requests refused, or broken off after their first byte, by reason.",
             ("reason",),
             registry=registry,
         )

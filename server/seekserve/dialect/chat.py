@@ -86,10 +86,17 @@ def to_engine(
     asked |= {"model": given["model"], "stream": bool(given.get("stream"))}
     if asked["stream"]:
         asked["stream_options"] = {"include_usage": True}  # we always want the counts
+    asked["messages"] = [_message(message) for message in given["messages"]]
     _sampling(asked, defaults, max_model_len)
     _tools(asked)
     _thinking(asked, given, defaults)
     return asked
+
+
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Without nulls, which vLLM's templates trip over; `developer` is OpenAI's newer word for system."""
+    role = "system" if message["role"] == "developer" else message["role"]
+    return {key: v for key, v in message.items() if v is not None} | {"role": role}
 
 
 def _sampling(asked: dict[str, Any], defaults: Defaults, max_model_len: int | None) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from seekserve.config import EngineSettings
 from seekserve.engine import restart, startup
 from seekserve.engine.address import Address
-from seekserve.engine.probe import ModelCard, Probe
+from seekserve.engine.probe import UNREACHABLE, ModelCard, Probe
 from seekserve.engine.process import Command, Process
 from seekserve.log import Log
 
@@ -61,10 +61,15 @@ class Engine:
     """What launched and attached engines share: a snapshot, and who wants to hear of changes."""
 
     def __init__(
-        self, name: str, address: Address, models: tuple[ModelCard, ...], log: Log
+        self,
+        name: str,
+        address: Address,
+        models: tuple[ModelCard, ...],
+        log: Log,
+        key: str | None = None,
     ) -> None:
         self.snapshot = Snapshot(name, address, models)
-        self.probe = Probe(address)
+        self.probe = Probe(address, key)
         self._log = log
         self._listeners: list[Callable[[Snapshot], None]] = []
 
@@ -111,8 +116,16 @@ class Attached(Engine):
 
     async def _until_listed(self) -> None:
         while (cards := await self.probe.models()) is None:
+            self._puzzle(self.probe.trouble)
             await asyncio.sleep(POLL_S)
         self._become(State.READY, models=cards, cause="")
+
+    def _puzzle(self, trouble: str) -> None:
+        """Says once why it is not listed. That nothing answers adds nothing to an older cause."""
+        cause = self.snapshot.cause
+        if trouble != cause and not (cause and trouble == UNREACHABLE):
+            self._become(State.STARTING, cause=trouble)
+            self._log.event("waiting", name=self.snapshot.name, cause=trouble)
 
     async def _until_gone(self) -> None:
         missed = 0
@@ -200,8 +213,7 @@ class Launched(Engine):
                 self._blame(f"it exited with code {exited.result()}", list(process.tail))
                 return False
             if self._socket.exists() and (cards := await self.probe.models()):
-                self._enter("", None)
-                self._become(State.READY, models=cards, stage="", share=None)
+                self._become(State.READY, models=cards, stage="", share=None, stage_s=self._booked())
                 return True
             await asyncio.wait([exited], timeout=POLL_S)
         limit = self._settings.start_timeout_s
@@ -218,14 +230,16 @@ class Launched(Engine):
             self._enter(step.stage, step.share)
 
     def _enter(self, stage: str, share: float | None) -> None:
-        """Moves to `stage`, and books the time since the last move on the stage that ends."""
-        now = time.monotonic()
-        spent = dict(self.snapshot.stage_s)
-        if stage != self.snapshot.stage:
-            spent[self.snapshot.stage] = now - self._entered
-            self._entered = now
+        spent = self._booked() if stage != self.snapshot.stage else self.snapshot.stage_s
         self.snapshot = dataclasses.replace(self.snapshot, stage=stage, share=share, stage_s=spent)
         self._tell()
+
+    def _booked(self) -> dict[str, float]:
+        """The stages' seconds, with those since the last move booked on the stage that ends now."""
+        now = time.monotonic()
+        spent = now - self._entered
+        self._entered = now
+        return self.snapshot.stage_s | {self.snapshot.stage: spent}
 
     def _blame(self, cause: str, said: list[str]) -> None:
         lines = startup.last_useful(said)

@@ -103,8 +103,9 @@ def assemble(config: Config, log: Log) -> Fleet:
 
 
 def _attached(config: Config, log: Log) -> list[Engine]:
+    key = config.engine_key.get_secret_value() if config.engine_key else None
     return [
-        Attached(f"engine-{number}", Address.parse(url), (), log)
+        Attached(f"engine-{number}", Address.parse(url), (), log, key)
         for number, url in enumerate(config.attach)
     ]
 

@@ -14,6 +14,7 @@ import httpx
 from seekserve.engine.address import Address
 
 MAX_PAGE = 8 * 1024 * 1024
+UNREACHABLE = "nothing answers there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +27,19 @@ class ModelCard:
 
 
 class Probe:
-    """One engine's side doors: /health, /v1/models, /metrics."""
+    """One engine's side doors: /health, /v1/models, /metrics. `trouble` is why `models` gave None."""
 
-    def __init__(self, address: Address, timeout_s: float = 2.0) -> None:
+    def __init__(self, address: Address, key: str | None = None, timeout_s: float = 2.0) -> None:
         transport = httpx.AsyncHTTPTransport(uds=address.path) if address.path else None
         base = f"http://{address.authority}{address.base}"
         self._client = httpx.AsyncClient(
-            base_url=base, transport=transport, timeout=timeout_s, trust_env=False
+            base_url=base,
+            transport=transport,
+            timeout=timeout_s,
+            trust_env=False,
+            headers={"Authorization": f"Bearer {key}"} if key else None,
         )
+        self.trouble = ""
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,13 +55,23 @@ class Probe:
     async def models(self) -> tuple[ModelCard, ...] | None:
         """What it serves, or None while it does not answer as an engine would."""
         page = await self._get("/v1/models")
-        if page is None or page.status_code != 200:
-            return None
+        if page is None:
+            self.trouble = UNREACHABLE
+        elif page.status_code in (401, 403):
+            self.trouble = "it wants a key: give --engine-api-key or SEEKSERVE_ENGINE_API_KEY"
+        elif page.status_code != 200:
+            self.trouble = f"its /v1/models answers {page.status_code}"
+        else:
+            return self._listed(page)
+        return None
+
+    def _listed(self, page: httpx.Response) -> tuple[ModelCard, ...] | None:
         try:
             listed = page.json()["data"]
+            cards = tuple(card for item in listed if (card := _card(item)))
         except (ValueError, KeyError, TypeError):
-            return None
-        cards = tuple(card for item in listed if (card := _card(item)))
+            cards = ()
+        self.trouble = "" if cards else "its /v1/models lists no models"
         return cards or None
 
     async def metrics(self) -> str:

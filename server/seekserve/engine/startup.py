@@ -18,7 +18,10 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     ("download", re.compile(r"Downloading|Fetching \d+ files|Time spent downloading")),
     ("load", re.compile(r"Starting to load model|Loading (safetensors|weights)")),
-    ("compile", re.compile(r"Dynamo bytecode|torch\.compile takes|Compiling a graph|Cache the graph")),
+    (
+        "compile",
+        re.compile(r"Dynamo bytecode|torch\.compile takes|Compiling a graph|Cache the graph"),
+    ),
     ("warm-up", re.compile(r"Model loading took|KV cache|[Ww]arming up|Capturing|init engine")),
     ("serve", re.compile(r"Starting vLLM server|Started server process|Application startup")),
 )
@@ -35,6 +38,8 @@ class Step:
 
 def read(line: str, reached: str) -> Step | None:
     """The step this line marks, or None. A start never goes back to an earlier stage."""
+    if reached not in STAGES:
+        return None
     for stage, sign in _SIGNS:
         if sign.search(line) and STAGES.index(stage) >= STAGES.index(reached):
             percent = _PERCENT.search(line)
@@ -71,7 +76,9 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = (
         "The disk is full: free space where models and caches lie (HF_HOME, ~/.cache).",
     ),
     (
-        re.compile(r"not a valid model identifier|Repository Not Found|Invalid repository ID|does not appear to have"),
+        re.compile(
+            r"not a valid model identifier|Repository Not Found|Invalid repository ID|does not appear to have"
+        ),
         "The model was not found: check engine.model, and HF_TOKEN for a gated one.",
     ),
     (
@@ -89,7 +96,9 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 _PREFIX = re.compile(r"^(\(\w+ pid=\d+\) )?((ERROR|INFO|WARNING) [\d-]+ [\d:]+ \[[^\]]+\] ?)?")
 _RAISED = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt|Killed)\b|\berror: |^Fatal |^usage:")
-_STACK = re.compile(r"^Traceback|^\s*File \"|^\s*[\^~]+\s*$|^    |ulimit|^The above exception|^During handling")
+_STACK = re.compile(
+    r"^Traceback|^\s*File \"|^\s*[\^~]+\s*$|^    |ulimit|^The above exception|^During handling"
+)
 FOLLOW = 3
 
 

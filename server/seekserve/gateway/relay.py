@@ -87,7 +87,7 @@ class Relay(Response):
             _book(trace, lease)
             address = lease.engine.snapshot.address
             async with gateway.upstream.exchange(
-                address, ask.accent.path, ask.body, trace.id, tick_s
+                address, ask.accent.path, ask.body, trace.engine_id, tick_s
             ) as connection:
                 yield connection
 

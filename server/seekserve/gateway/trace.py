@@ -30,6 +30,7 @@ class Trace:
 
     id: str
     started: float
+    engine_id: str
     route: str = "other"
     model: str = ""
     status: int = 0
@@ -61,7 +62,8 @@ class Tracing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trace = Trace(_request_id(scope), time.perf_counter())
+        unique = uuid.uuid4().hex
+        trace = Trace(_given_id(scope) or unique, time.perf_counter(), unique)
         scope["trace"] = trace
         started = False
 
@@ -147,13 +149,16 @@ def _pace(trace: Trace) -> float | None:
     return (trace.last_at - trace.first_at) / (made - 1)
 
 
-def _request_id(scope: Scope) -> str:
-    """The client's X-Request-Id where it is one we can safely repeat, else a new one."""
+def _given_id(scope: Scope) -> str | None:
+    """The client's X-Request-Id, where it is one that can safely be repeated.
+
+    It is the client's to choose, so it need not be unique: the engine gets an id of ours.
+    """
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             given: str = value.decode("latin-1")
-            return given if _ID.fullmatch(given) else uuid.uuid4().hex
-    return uuid.uuid4().hex
+            return given if _ID.fullmatch(given) else None
+    return None
 
 
 def _place(error: BaseException) -> str:
