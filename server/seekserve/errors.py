@@ -86,7 +86,7 @@ class Refusal(SeekserveError):
             "param": self.param,
             "code": self.code,
         }
-        return json.dumps({"error": error}, ensure_ascii=False).encode()
+        return json.dumps({"error": error}, ensure_ascii=False).encode(errors="replace")
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Response headers that go with the envelope, its length included."""

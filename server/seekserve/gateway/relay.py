@@ -150,8 +150,8 @@ class Relay(Response):
         trace.tokens = counted(told.get("usage"))
         trace.finish = _finish(told)
         answer = self._ask.accent.answer(told)
-        body = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
-        await outlet.whole(body)
+        text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+        await outlet.whole(text.encode(errors="replace"))
 
     async def _body(self, connection: Connection) -> bytes:
         parts, size, silent = [], 0, 0

@@ -103,11 +103,8 @@ class Tap:
             if not told.get("choices") and not self._show_usage:
                 return b""
         told = self._accent.event(told)
-        return (
-            b"data: "
-            + json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
-            + b"\n\n"
-        )
+        text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+        return b"data: " + text.encode(errors="replace") + b"\n\n"
 
 
 def well_formed(told: Any) -> bool:
