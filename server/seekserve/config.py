@@ -142,6 +142,8 @@ def parse_tier(path: Path) -> Tier:
         return Tier.model_validate(yaml.safe_load(path.read_text()))
     except OSError as error:
         raise ConfigError(f"Cannot read the tier file {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The tier file {path} is not text.") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:
@@ -159,6 +161,11 @@ def load(
     state_dir: Path,
 ) -> Config:
     """One frozen Config from a tier and the command line; the key is hashed here and dropped."""
+    if api_key and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+        raise ConfigError(
+            "The API key holds characters that no HTTP header can carry.",
+            "Use letters, digits, - and _ alone, without a space or a line's end.",
+        )
     try:
         config = Config.model_validate(
             {
