@@ -1,0 +1,101 @@
+"""Who may import whom (design/house.md), which library has which door, and what nothing is called."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "server" / "seekserve"
+FILES = sorted(p for p in ROOT.rglob("*.py") if p.relative_to(ROOT).parts[0] != "demo")
+LEAVES = {"config", "errors", "log", "metrics", ""}  # "" is the package itself: its version
+MAY = {
+    "cli": {"app", "engine", "plan", "screen", "listener"},
+    "screen": {"engine"},
+    "listener": set(),
+    "app": {"api", "gateway", "engine"},
+    "api": {"gateway", "engine", "dialect"},
+    "gateway": {"engine"},
+    "engine": {"plan"},
+    "dialect": set(),
+    "plan": set(),
+    "__main__": {"cli"},
+    "": set(),
+}
+LEAF_MAY = {"config": {"errors"}, "errors": set(), "log": set(), "metrics": {""}}
+DOORS = {
+    "pydantic": {"config.py", "api/schemas.py", "api/body.py"},
+    "prometheus_client": {"metrics.py", "app.py"},
+    "subprocess": {"engine/process.py"},
+    "sqlite3": {"gateway/ledger.py"},
+    "httptools": {"gateway/upstream.py"},
+    "httpx": {"engine/probe.py"},
+    "yaml": {"config.py"},
+    "uvicorn": {"listener.py"},
+    "typer": {"cli.py"},
+}
+PURE = ("asyncio", "socket", "subprocess", "httpx", "httptools", "fastapi", "starlette", "uvicorn")
+BANNED = ("util", "helper", "manager", "factory", "service", "handler", "misc", "common", "base")
+INSIDE_VLLM = {"vllm_reasoning.py"}
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def room(path: Path) -> str:
+    first = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    return "" if first == "__init__" else first
+
+
+def imports(path: Path) -> set[str]:
+    """Every module a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name(path)}: imports are absolute here"
+            base = node.module or ""
+            deeper = base == "seekserve" or (ROOT / base.partition(".")[2]).is_dir()
+            found |= {f"{base}.{a.name}" for a in node.names} if deeper else {base}
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    """The rooms and leaves of ours that a file imports."""
+    words = [module.split(".") for module in imports(path) if module.startswith("seekserve")]
+    return {word[1] if len(word) > 1 and not word[1].startswith("__") else "" for word in words}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_the_arrows(path: Path) -> None:
+    here = room(path)
+    allowed = LEAF_MAY[here] if here in LEAF_MAY else MAY[here] | LEAVES | {here}
+    assert ours(path) <= allowed
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(p) in ("plan", "dialect")], ids=name)
+def test_plan_and_dialect_are_pure(path: Path) -> None:
+    assert not [m for m in imports(path) if m.split(".")[0] in PURE]
+    assert ours(path) <= {"config", "errors", room(path)}
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_a_library_has_one_door(library: str) -> None:
+    users = {name(p) for p in FILES if library in {m.split(".")[0] for m in imports(p)}}
+    users |= {
+        name(p) for p in FILES if library == "subprocess" and "create_subprocess" in p.read_text()
+    }
+    assert users <= DOORS[library]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_names_and_sizes(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    classes = [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    for called in (path.stem, *classes):
+        assert not [word for word in BANNED if word in called.lower()], called
+    assert ast.get_docstring(tree) or path.name == "__main__.py"
+    assert len(path.read_text().splitlines()) <= 320
