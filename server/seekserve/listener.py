@@ -8,12 +8,16 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from seekserve.config import Config, Listen
 from seekserve.errors import ConfigError, PortTaken
+from seekserve.gateway.outlet import WRITER
 
 BACKLOG = 2048
 
@@ -43,6 +47,32 @@ def _why(listen: Listen, error: OSError) -> PortTaken | ConfigError:
     return ConfigError(f"Cannot listen on {listen.host}:{listen.port}: {error.strerror or error}.")
 
 
+class ChunkWriter:
+    """Frames parts as HTTP chunks and writes them at once: `gateway.outlet.Writer` on uvicorn."""
+
+    __slots__ = ("_flow", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
+        self._transport, self._flow = transport, flow
+
+    def write(self, data: bytes) -> bool:
+        if not self._transport.is_closing():
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return not self._flow.write_paused
+
+    async def drain(self) -> None:
+        await self._flow.drain()
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, which also lends its requests a writer."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        lent = {WRITER: ChunkWriter(self.transport, self.flow)}
+        self.scope["extensions"] = cast(dict[str, dict[object, object]], lent)
+
+
 class Server(uvicorn.Server):
     """uvicorn, with signals ours: the first asks it to finish, the second to drop what runs."""
 
@@ -51,7 +81,7 @@ class Server(uvicorn.Server):
         return cls(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=HttpProtocol,
                 loop="none",
                 log_config=None,
                 access_log=False,

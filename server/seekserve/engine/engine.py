@@ -213,7 +213,9 @@ class Launched(Engine):
                 self._blame(f"it exited with code {exited.result()}", list(process.tail))
                 return False
             if self._socket.exists() and (cards := await self.probe.models()):
-                self._become(State.READY, models=cards, stage="", share=None, stage_s=self._booked())
+                self._become(
+                    State.READY, models=cards, stage="", share=None, stage_s=self._booked()
+                )
                 return True
             await asyncio.wait([exited], timeout=POLL_S)
         limit = self._settings.start_timeout_s

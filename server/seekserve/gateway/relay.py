@@ -22,24 +22,13 @@ from seekserve.config import Limits, Listen
 from seekserve.errors import BadRequest, EngineBroke, NotFound, QueueFull, Refusal, Stopping
 from seekserve.gateway.admission import Admission, Lease
 from seekserve.gateway.ask import Ask, Clock
+from seekserve.gateway.outlet import STREAM_HEADERS, ClientGone, Outlet, while_connected
 from seekserve.gateway.sse import Tap, well_formed
-from seekserve.gateway.trace import CLIENT_GONE, Trace, refuse, trace_of
-from seekserve.gateway.upstream import Connection, Upstream
-
-KEEP_ALIVE = b": keep-alive\n\n"
-STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),  # or nginx in front of us gathers what should flow
-]
-
+from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
+from seekserve.gateway.upstream import Connection, Poured, Upstream
 
 # Where a validator quotes the request: from there on it is the prompt, which is not repeated.
 _INPUT = re.compile(r",?\s*(?:input_value=|'input': |\"input\": )")
-
-
-class ClientGone(Exception):
-    """The client hung up. Not an error of anybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +119,26 @@ class Relay(Response):
         await outlet.end()
 
     async def _pump(self, connection: Connection, tap: Tap, outlet: Outlet) -> None:
-        """The inner loop: one write per read, however many events arrived together."""
-        silent, patience, send = 0, self._patience, outlet.send
-        while (data := await connection.read()) != b"":
-            if data is None:
-                silent += 1
-                if silent >= patience:
-                    raise EngineBroke("The engine fell silent.", code="engine_silent")
-                await outlet.comment()
-                continue
-            silent = 0
-            if out := tap.feed(data):
-                await send({"type": "http.response.body", "body": out, "more_body": True})
+        """Lets the engine's reads flow into the client's socket, and minds what interrupts them."""
+        write = outlet.writer.write
+
+        def sink(data: bytes) -> bool:
+            room = write(out) if (out := tap.feed(data)) else True
             if tap.broke:
                 raise tap.broke
+            return room
+
+        connection.pour(sink)
+        silent = 0
+        while (outcome := await connection.poured()) is not Poured.DONE:
+            silent = silent + 1 if outcome is Poured.SILENT else 0
+            if silent >= self._patience:
+                raise EngineBroke("The engine fell silent.", code="engine_silent")
+            if outcome is Poured.SILENT:
+                await outlet.comment()
+            else:
+                await outlet.writer.drain()
+                connection.resume()
 
     async def _whole(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
         told = _json(await self._body(connection))
@@ -164,66 +159,6 @@ class Relay(Response):
                 raise EngineBroke(f"The answer exceeds {self._gateway.limits.answer_mib} MiB.")
             parts.append(data or b"")
         return b"".join(parts)
-
-
-class Outlet:
-    """The way to the client: knows whether the answer has begun, hence how a failure is told."""
-
-    def __init__(self, send: Send, scope: Scope) -> None:
-        self.send, self._scope = send, scope
-        self._started = False
-
-    async def start(self, headers: list[tuple[bytes, bytes]], status: int = 200) -> None:
-        if not self._started:
-            self._started = True
-            await self.send({"type": "http.response.start", "status": status, "headers": headers})
-
-    async def comment(self) -> None:
-        """Bridges a silence: SSE readers skip it, and nobody's idle timer runs out."""
-        await self.start(STREAM_HEADERS)
-        await self.send({"type": "http.response.body", "body": KEEP_ALIVE, "more_body": True})
-
-    async def whole(self, body: bytes) -> None:
-        length = str(len(body)).encode()
-        await self.start([(b"content-type", b"application/json"), (b"content-length", length)])
-        await self.send({"type": "http.response.body", "body": body})
-
-    async def end(self) -> None:
-        await self.send({"type": "http.response.body", "body": b""})
-
-    async def fail(self, refusal: Refusal) -> None:
-        """A whole error answer, or after the first byte one error event and the end."""
-        if not self._started:
-            await refuse(refusal, self._scope, self.send)
-            return
-        trace_of(self._scope).reason = refusal.code or refusal.type
-        event = b"data: " + refusal.envelope() + b"\n\n"
-        await self.send({"type": "http.response.body", "body": event, "more_body": True})
-        await self.end()
-
-
-@asynccontextmanager
-async def while_connected(receive: Receive) -> AsyncIterator[None]:
-    """Cancels the block when the client hangs up, and says so by raising ClientGone."""
-    task = cast(asyncio.Task[None], asyncio.current_task())
-    left = False
-
-    async def watch() -> None:
-        nonlocal left
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        left = True
-        task.cancel()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if left and task.uncancel() == 0:
-            raise ClientGone from None
-        raise
-    finally:
-        watcher.cancel()
 
 
 def counted(usage: Any) -> dict[str, int]:

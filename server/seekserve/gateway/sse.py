@@ -17,6 +17,7 @@ from seekserve.gateway.ask import Accent, Clock
 MAX_EVENT = 4 * 1024 * 1024
 DONE = b"data: [DONE]\n\n"
 
+_TELLING = (b'"usage"', b'"finish_reason":"', b'"finish_reason": "', b'"error"', b"[DONE]")
 _FINISH = re.compile(rb'"finish_reason":\s*"(\w+)"')
 
 
@@ -43,14 +44,11 @@ class Tap:
             return b""
         if self.first_at is None and _has_token(whole):
             self.first_at = self._clock()
-        telling = (
-            b'"usage"' in whole
-            or b'"finish_reason":"' in whole
-            or b'"finish_reason": "' in whole
-            or b'"error"' in whole
-            or b"[DONE]" in whole
-        )
-        return self._look(whole) if telling else self._accent.events(whole)
+        at = min((i for word in _TELLING if (i := whole.find(word)) >= 0), default=-1)
+        if at < 0:
+            return self._accent.events(whole)
+        start = whole.rfind(b"\n\n", 0, at) + 2 if b"\n\n" in whole[:at] else 0
+        return self._accent.events(whole[:start]) + self._look(whole[start:])
 
     def _whole(self, data: bytes) -> bytes:
         """The part of all bytes so far that ends with an event's blank line."""

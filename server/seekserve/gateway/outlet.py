@@ -1,0 +1,101 @@
+"""The way to the client: how an answer begins, flows, is bridged over silences, and fails.
+
+A stream's parts do not pass through ASGI's `send`, which costs a chain of coroutines per part. The
+server's listener puts a `Writer` of the same connection into the scope's extensions; heads, ends and
+errors still go by `send`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol, cast
+
+from starlette.types import Receive, Scope, Send
+
+from seekserve.errors import Refusal
+from seekserve.gateway.trace import refuse, trace_of
+
+WRITER = "seekserve.writer"
+KEEP_ALIVE = b": keep-alive\n\n"
+STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # or nginx in front of us gathers what should flow
+]
+
+
+class ClientGone(Exception):
+    """The client hung up. Not an error of anybody's."""
+
+
+class Writer(Protocol):
+    """Writes parts of a response whose head was sent without a length."""
+
+    def write(self, data: bytes) -> bool:
+        """Hands `data` to the socket; whether there is room for more before it is read."""
+
+    async def drain(self) -> None:
+        """Returns when there is room again."""
+
+
+class Outlet:
+    """The way to the client: knows whether the answer has begun, hence how a failure is told."""
+
+    def __init__(self, send: Send, scope: Scope) -> None:
+        self.send, self._scope = send, scope
+        self.writer: Writer = scope["extensions"][WRITER]
+        self._started = False
+
+    async def start(self, headers: list[tuple[bytes, bytes]], status: int = 200) -> None:
+        if not self._started:
+            self._started = True
+            await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def comment(self) -> None:
+        """Bridges a silence: SSE readers skip it, and nobody's idle timer runs out."""
+        await self.start(STREAM_HEADERS)
+        await self.send({"type": "http.response.body", "body": KEEP_ALIVE, "more_body": True})
+
+    async def whole(self, body: bytes) -> None:
+        length = str(len(body)).encode()
+        await self.start([(b"content-type", b"application/json"), (b"content-length", length)])
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def end(self) -> None:
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def fail(self, refusal: Refusal) -> None:
+        """A whole error answer, or after the first byte one error event and the end."""
+        if not self._started:
+            await refuse(refusal, self._scope, self.send)
+            return
+        trace_of(self._scope).reason = refusal.code or refusal.type
+        event = b"data: " + refusal.envelope() + b"\n\n"
+        await self.send({"type": "http.response.body", "body": event, "more_body": True})
+        await self.end()
+
+
+@asynccontextmanager
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Cancels the block when the client hangs up, and says so by raising ClientGone."""
+    task = cast(asyncio.Task[None], asyncio.current_task())
+    left = False
+
+    async def watch() -> None:
+        nonlocal left
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left = True
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if left and task.uncancel() == 0:
+            raise ClientGone from None
+        raise
+    finally:
+        watcher.cancel()
