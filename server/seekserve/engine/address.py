@@ -25,8 +25,8 @@ class Address:
         """
         if url.startswith("unix:"):
             return cls(path=_socket_path(url))
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             port = parts.port or 80
         except ValueError as error:
             raise ConfigError(f"--engine {url}: {error}.") from error

@@ -1,13 +1,20 @@
 """Engines' Prometheus pages made into one: their `vllm:` series, each told apart by our engine's name.
 
 vLLM already has a label called `engine`, the index of a data-parallel rank; it becomes `dp_rank`.
-Pure: text in, text out.
+Lines that are not the text format are left out: one of them would cost the whole scrape. Pure.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+_HEAD = re.compile(r"# (HELP|TYPE) (vllm:[\w:]+) .+")
+_SERIES = re.compile(
+    r'vllm:[\w:]+(\{(\w+="([^"\\]|\\.)*",?)*\})? '
+    r"[-+]?(\d[\d.]*(e[-+]?\d+)?|Inf|NaN)( -?\d+)?",
+    re.IGNORECASE,
+)
 FAMILY_ENDS = ("_total", "_bucket", "_sum", "_count", "_created")
 
 
@@ -21,9 +28,9 @@ def merge(pages: Mapping[str, str]) -> str:
     for engine, page in pages.items():
         family = ""
         for line in page.splitlines():
-            if line.startswith("# "):
+            if line.startswith("#"):
                 family = _head(line, heads)
-            elif line.startswith("vllm:"):
+            elif _SERIES.fullmatch(line):
                 series.setdefault(family or _family(line), []).append(_labelled(line, engine))
     lines = [line for name, rows in series.items() for line in (*heads.get(name, ()), *rows)]
     return "\n".join(lines) + "\n" if lines else ""
@@ -31,9 +38,10 @@ def merge(pages: Mapping[str, str]) -> str:
 
 def _head(line: str, heads: dict[str, list[str]]) -> str:
     """Files a HELP or TYPE line under its family, once; returns the family it opens."""
-    _, kind, family, *_ = line.split(" ", 3)
-    if not family.startswith("vllm:"):
+    head = _HEAD.fullmatch(line)
+    if not head:
         return ""
+    kind, family = head.groups()
     known = heads.setdefault(family, [])
     if not any(seen.startswith(f"# {kind} ") for seen in known):
         known.append(line)

@@ -144,10 +144,7 @@ def _sweep() -> None:
     """Run directories whose server was killed outright are removed by the next one to start."""
     for path in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*-*"):
         pid = path.name.removeprefix(RUN_PREFIX).split("-")[0]
-        if (
-            pid.isdigit()
-            and not Path(f"/proc/{pid}").exists()
-            and path.stat().st_uid == os.getuid()
-        ):
-            with contextlib.suppress(OSError):
-                shutil.rmtree(path)
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            with contextlib.suppress(OSError):  # another server may be sweeping too
+                if path.stat().st_uid == os.getuid():
+                    shutil.rmtree(path)
