@@ -1,0 +1,112 @@
+"""Asking an engine how it is, and trusting none of the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from seekserve.engine.address import Address
+from seekserve.engine.probe import MAX_PAGE, ModelCard, Probe
+from tests.support import FakeEngine
+
+
+@asynccontextmanager
+async def answering(folder: Path, answer: bytes) -> AsyncIterator[Probe]:
+    """A probe of a server that says the same to everybody."""
+
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    path = str(folder / "x.sock")
+    server = await asyncio.start_unix_server(client, path)
+    async with Probe(Address(path=path), timeout_s=1) as probe:
+        yield probe
+    server.close()
+
+
+def page(body: str, status: str = "200 OK") -> bytes:
+    return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+
+
+async def test_a_healthy_engine(engine: FakeEngine) -> None:
+    async with Probe(Address.parse(engine.url)) as probe:
+        assert await probe.alive()
+        assert await probe.models() == (ModelCard("fake", 2048, 7),)
+        assert "vllm:num_requests_running" in await probe.metrics()
+
+
+async def test_nobody_there(tmp_path: Path) -> None:
+    async with Probe(Address(path=str(tmp_path / "no.sock"))) as probe:
+        assert not await probe.alive()
+        assert await probe.models() is None
+        assert await probe.metrics() == ""
+        assert probe.trouble
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<html>",
+        "[]",
+        "{}",
+        '{"data":5}',
+        '{"data":[]}',
+        '{"data":[{"id":""},{"id":7},"x"]}',
+        '{"data":[[]]}',
+        '{"data":null}',
+        "null",
+    ],
+)
+async def test_what_is_no_list_of_models(tmp_path: Path, body: str) -> None:
+    async with answering(tmp_path, page(body)) as probe:
+        assert await probe.models() is None
+        assert probe.trouble
+
+
+async def test_odd_cards_are_taken_as_far_as_they_make_sense(tmp_path: Path) -> None:
+    card = {"id": "m", "max_model_len": "many", "created": True}
+    async with answering(tmp_path, page(json.dumps({"data": [card, None]}))) as probe:
+        assert await probe.models() == (ModelCard("m"),)
+        assert not probe.trouble
+
+
+@pytest.mark.parametrize(
+    ("status", "alive"), [("200 OK", True), ("404 No", True), ("503 No", False), ("500 No", False)]
+)
+async def test_health(tmp_path: Path, status: str, alive: bool) -> None:
+    async with answering(tmp_path, page("", status)) as probe:
+        assert await probe.alive() is alive
+        assert await probe.models() is None
+        assert await probe.metrics() == ""
+
+
+async def test_a_page_without_end_is_cut(tmp_path: Path) -> None:
+    async with answering(tmp_path, page("x" * (MAX_PAGE + 1))) as probe:
+        assert await probe.metrics() == ""
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx"]
+)
+async def test_broken_answers(tmp_path: Path, answer: bytes) -> None:
+    async with answering(tmp_path, answer) as probe:
+        assert await probe.models() is None
+        assert not await probe.alive()
+
+
+async def test_bytes_that_lie_about_their_coding(tmp_path: Path) -> None:
+    lie = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nxxxx"
+    async with answering(tmp_path, lie) as probe:
+        assert await probe.models() is None
+    odd = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\xfe"
+    async with answering(tmp_path, odd) as probe:
+        assert await probe.models() is None
+        assert isinstance(await probe.metrics(), str)
