@@ -28,7 +28,12 @@ async def knock(keyring: Keyring, headers: Headers, path: str = "/v1/models") ->
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "path": path, "headers": headers, "trace": Trace("id", 0.0, "engine-id")}
+    scope = {
+        "type": "http",
+        "path": path,
+        "headers": headers,
+        "trace": Trace("id", 0.0, "engine-id"),
+    }
     await Guard(app, keyring)(scope, receive, send)
     status: int = sent[0]["status"]
     return status

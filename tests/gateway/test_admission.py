@@ -1,0 +1,258 @@
+"""The queue: in turn, bounded, with deadlines; leaving by any road frees the place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from seekserve.config import Limits
+from seekserve.engine.address import Address
+from seekserve.engine.engine import Engine, State
+from seekserve.engine.fleet import Fleet
+from seekserve.engine.probe import ModelCard
+from seekserve.errors import EngineNotReady, QueueFull
+from seekserve.gateway.admission import Admission
+from seekserve.log import Log
+from tests.support import until
+
+
+class Clock:
+    """Time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class House:
+    """An admission over engines whose state the test sets."""
+
+    def __init__(self, engines: int = 1, **limits: float) -> None:
+        log = Log("text", lambda line: None)
+        cards = (ModelCard("m"),)
+        names = [f"e{number}" for number in range(engines)]
+        self.engines = [Engine(n, Address(path=f"/{n}"), cards, log) for n in names]
+        given = Limits.model_validate({"running": 1, "queued": 3, "wait_s": 100} | limits)
+        self.clock = Clock()
+        self.admission = Admission(Fleet(self.engines), given, self.clock)
+        for engine in self.engines:
+            engine._become(State.READY)
+        self.log: list[str] = []
+
+    def __repr__(self) -> str:
+        return repr(self.admission)
+
+    async def visit(self, name: str, leave: asyncio.Event) -> None:
+        async with self.admission.enter("m", 0.05) as lease:
+            self.log.append(f"{name}@{lease.engine.snapshot.name}")
+            await leave.wait()
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[asyncio.Event]:
+        """One place is taken until the event is set."""
+        leave = asyncio.Event()
+        task = asyncio.create_task(self.visit("first", leave))
+        await until(lambda: self.log)
+        yield leave
+        leave.set()
+        await task
+
+    def line(self, *names: str) -> Iterator[asyncio.Task[None]]:
+        gone = asyncio.Event()
+        gone.set()
+        for name in names:
+            yield asyncio.create_task(self.visit(name, gone))
+
+
+async def test_first_come_first_served() -> None:
+    house = House()
+    async with house.taken():
+        tasks = list(house.line("a", "b", "c"))
+        await until(lambda: house.admission.queued == 3)
+        assert repr(house) == "<Admission 1 running, 3 queued>"
+    await asyncio.gather(*tasks)
+    assert house.log == ["first@e0", "a@e0", "b@e0", "c@e0"]
+    assert repr(house) == "<Admission 0 running, 0 queued>"
+
+
+async def test_nobody_slips_in_before_those_who_wait() -> None:
+    house = House()
+    async with house.taken() as leave:
+        (waiting,) = house.line("a")
+        await until(lambda: house.admission.queued == 1)
+        leave.set()
+        (late,) = house.line("late")
+        await asyncio.gather(waiting, late)
+    assert house.log == ["first@e0", "a@e0", "late@e0"]
+
+
+async def test_the_line_is_bounded_and_says_how_long() -> None:
+    house = House(queued=2)
+    async with house.taken():
+        tasks = list(house.line("a", "b"))
+        await until(lambda: house.admission.queued == 2)
+        with pytest.raises(QueueFull) as caught:
+            async with house.admission.enter("m", 1):
+                raise AssertionError("there is no place")
+        assert caught.value.retry_after_s
+        assert "2 requests already wait" in caught.value.message
+        assert repr(house) == "<Admission 1 running, 2 queued>"
+    await asyncio.gather(*tasks)
+
+
+async def test_a_deadline_ends_the_wait() -> None:
+    house = House(wait_s=30)
+    async with house.taken():
+        (task,) = house.line("a")
+        await until(lambda: house.admission.queued == 1)
+        house.clock.now = 31
+        with pytest.raises(QueueFull, match="within 30 s"):
+            await task
+        assert repr(house) == "<Admission 1 running, 0 queued>"
+
+
+async def test_those_who_wait_are_ticked() -> None:
+    house = House()
+    ticks: list[int] = []
+
+    async def tick() -> None:
+        ticks.append(1)
+
+    async def visit() -> None:
+        async with house.admission.enter("m", 0.01, tick):
+            pass
+
+    async with house.taken():
+        task = asyncio.create_task(visit())
+        await until(lambda: len(ticks) >= 3)
+    await task
+
+
+async def test_a_tick_that_fails_leaves_the_line() -> None:
+    house = House()
+
+    async def tick() -> None:
+        raise ConnectionError
+
+    async with house.taken():
+        with pytest.raises(ConnectionError):
+            async with house.admission.enter("m", 0.01, tick):
+                raise AssertionError("there is no place")
+        assert repr(house) == "<Admission 1 running, 0 queued>"
+
+
+async def test_leaving_while_queued_frees_the_line() -> None:
+    house = House()
+    async with house.taken():
+        gone, stays = house.line("a", "b")
+        await until(lambda: house.admission.queued == 2)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        assert repr(house) == "<Admission 1 running, 1 queued>"
+    await stays
+    assert house.log == ["first@e0", "b@e0"]
+
+
+async def test_leaving_in_the_very_tick_of_the_grant_gives_the_place_on() -> None:
+    house = House()
+    async with house.taken() as leave:
+        gone, next_one = house.line("a", "b")
+        await until(lambda: house.admission.queued == 2)
+        leave.set()
+        await asyncio.sleep(0)  # the first has left: the place is granted, nobody has woken yet
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        await next_one
+    assert house.log == ["first@e0", "b@e0"]
+    assert repr(house) == "<Admission 0 running, 0 queued>"
+
+
+async def test_every_order_of_leaving_and_granting_ends_at_rest() -> None:
+    for cancel_after in range(6):
+        house = House()
+        async with house.taken() as leave:
+            tasks = list(house.line("a", "b"))
+            await until(lambda house=house: house.admission.queued == 2)  # type: ignore[misc]
+            leave.set()
+            for _ in range(cancel_after):
+                await asyncio.sleep(0)
+            tasks[0].cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert repr(house) == "<Admission 0 running, 0 queued>"
+        assert house.log[-1] == "b@e0"
+
+
+async def test_an_error_inside_frees_the_place() -> None:
+    house = House()
+    with pytest.raises(KeyError):
+        async with house.admission.enter("m", 1):
+            raise KeyError
+    assert repr(house) == "<Admission 0 running, 0 queued>"
+
+
+async def test_the_least_busy_engine_is_chosen_when_a_place_frees() -> None:
+    house = House(engines=2, running=2)
+    leave = asyncio.Event()
+    tasks = [asyncio.create_task(house.visit(str(n), leave)) for n in range(4)]
+    await until(lambda: len(house.log) == 4)
+    assert sorted(entry[-2:] for entry in house.log) == ["e0", "e0", "e1", "e1"]
+    assert house.log[0][-2:] != house.log[1][-2:]
+    leave.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_an_engine_that_becomes_ready_takes_from_the_line() -> None:
+    house = House(engines=2)
+    house.engines[1]._become(State.STARTING, stage="load")
+    async with house.taken():
+        (task,) = house.line("a")
+        await until(lambda: house.admission.queued == 1)
+        house.engines[1]._become(State.READY)
+        await task
+    assert house.log == ["first@e0", "a@e1"]
+
+
+async def test_those_who_wait_are_told_when_every_engine_has_failed() -> None:
+    house = House()
+    async with house.taken():
+        (task,) = house.line("a")
+        await until(lambda: house.admission.queued == 1)
+        house.engines[0]._become(State.FAILED)
+        with pytest.raises(EngineNotReady) as caught:
+            await task
+        assert caught.value.code == "engine_failed"
+    assert repr(house) == "<Admission 0 running, 0 queued>"
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        (State.STARTING, "engine_starting"),
+        (State.FAILED, "engine_failed"),
+        (State.STOPPED, "engine_not_ready"),
+    ],
+)
+async def test_nobody_enters_while_no_engine_answers(state: State, code: str) -> None:
+    house = House()
+    house.engines[0]._become(state, stage="load", share=0.5)
+    with pytest.raises(EngineNotReady) as caught:
+        async with house.admission.enter("m", 1):
+            raise AssertionError("there is no engine")
+    assert caught.value.code == code
+    if state is State.STARTING:
+        assert "load (50%)" in caught.value.message
+
+
+async def test_gauges() -> None:
+    house = House()
+    async with house.taken():
+        (task,) = house.line("a")
+        await until(lambda: house.admission.queued == 1)
+        told = {name: rows for name, _, _, rows in house.admission.gauges()}
+        assert told == {"queue_depth": [(("m",), 1.0)], "places_taken": [(("e0",), 1.0)]}
+    await task
