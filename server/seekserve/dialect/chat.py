@@ -29,10 +29,22 @@ EFFORTS = {
 """What clients call an effort -> what DeepSeek knows (DeepSeek's documented synonyms)."""
 
 
+_BEFORE_TOKEN_IDS = -len(b',"token_ids":null}]}\n\n')
+
+
 class Chat:
     """The accent of /chat/completions."""
 
     path = "/v1/chat/completions"
+
+    ordinary = b'"logprobs":null,"finish_reason":null,"token_ids":null}]}\n\n'
+
+    def delta(self, data: bytes) -> bytes:
+        if b'"reasoning":"' in data:
+            if b'"reasoning":""' in data:
+                return events(data)
+            data = data.replace(b'"reasoning":"', b'"reasoning_content":"')
+        return data[:_BEFORE_TOKEN_IDS] + b"}]}\n\n"
 
     def events(self, data: bytes) -> bytes:
         return events(data)
@@ -55,16 +67,17 @@ class Chat:
 
 
 # A quoted key followed by a colon cannot occur inside a JSON string, whose quotes are escaped.
-_EMPTY_REASONING = re.compile(rb'"reasoning_content":\s*(?:null|"")\s*(?:,\s*|(?=\}))')
-_DANGLING = re.compile(rb',\s*(?="reasoning_content":\s*(?:null|"")\s*\})')
+_EMPTY = re.compile(rb'"reasoning_content":\s*(?:null|"")')
+_LATER_EMPTY = re.compile(rb',\s*"reasoning_content":\s*(?:null|"")')
+_FIRST_EMPTY = re.compile(rb'(?<=\{)\s*"reasoning_content":\s*(?:null|"")\s*,?\s*')
 _OPENING_NULLS = (b',"prompt_token_ids":null', b',"prompt_text":null')
 
 
 def events(data: bytes) -> bytes:
     """Renames `reasoning` and drops what is null, on the bytes of whole events, without parsing."""
     data = data.replace(b'"reasoning":', b'"reasoning_content":').replace(b',"token_ids":null', b"")
-    if b'"reasoning_content":' in data and _EMPTY_REASONING.search(data):
-        data = _EMPTY_REASONING.sub(b"", _DANGLING.sub(b"", data))
+    if b'"reasoning_content":' in data and _EMPTY.search(data):
+        data = _FIRST_EMPTY.sub(b"", _LATER_EMPTY.sub(b"", data))
     if b'"stop_reason":null' in data:
         data = data.replace(b',"stop_reason":null', b"")
     if b'"role":' in data:
@@ -118,8 +131,6 @@ def thinking(given: Mapping[str, Any], default: str) -> bool | None:
 
     None leaves it to the engine.
     """
-    if (switch := given.get("thinking")) is not None:
-        return bool(switch["type"] == "enabled")
     switches = given.get("chat_template_kwargs") or {}
     if unknown := set(switches) - TEMPLATE_SWITCHES:
         raise BadRequest(
@@ -128,8 +139,10 @@ def thinking(given: Mapping[str, Any], default: str) -> bool | None:
             param="chat_template_kwargs",
             code="unsupported_parameter",
         )
-    if switches:
-        return any(bool(value) for value in switches.values())
+    if (switch := given.get("thinking")) is not None:
+        return bool(switch["type"] == "enabled")
+    if said := [bool(value) for value in switches.values() if value is not None]:
+        return any(said)
     if effort := given.get("reasoning_effort"):
         return EFFORTS[effort] != "none"
     return {"enabled": True, "disabled": False}.get(default)
