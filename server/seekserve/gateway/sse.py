@@ -30,6 +30,7 @@ class Tap:
 
     def __init__(self, accent: Accent, show_usage: bool, clock: Clock) -> None:
         self._accent, self._show_usage, self._clock = accent, show_usage, clock
+        self._ordinary = accent.ordinary
         self._rest = bytearray()
         self.first_at: float | None = None
         self.last_at: float | None = None
@@ -39,6 +40,17 @@ class Tap:
         self.broke: EngineBroke | None = None
 
     def feed(self, data: bytes) -> bytes:
+        if (
+            data.endswith(self._ordinary)
+            and data.startswith(b'data: {"id":')
+            and data.find(b"\n\n") == len(data) - 2
+            and self.first_at is not None
+            and not self._rest
+        ):
+            return self._accent.delta(data)  # one plain delta: all that most reads hold
+        return self._feed(data)
+
+    def _feed(self, data: bytes) -> bytes:
         whole = self._whole(data)
         if not whole:
             return b""

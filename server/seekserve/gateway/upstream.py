@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         if not self.status:
             self._heading(len(data))
         if self._sink is not None:
-            self._pass_on()
+            self._pass_on(self._sink)
             return
         if self._size > HIGH_WATER:
             self._pause()
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
         of `poured`.
         """
         self._sink = sink
-        self._pass_on()
+        self._pass_on(sink)
 
     async def poured(self) -> Poured:
         """Waits until the pouring ends, pauses or was silent for a tick. Raises EngineBroke."""
@@ -199,15 +199,15 @@ class Connection(asyncio.Protocol):
         closing = self._transport is None or self._transport.is_closing()
         return not self._lost and not self._broken and not closing and idle_s < IDLE_S
 
-    def _pass_on(self) -> None:
+    def _pass_on(self, sink: Sink) -> None:
         self._heard_at = self._loop.time()
-        if self._parts and self._sink and not self._failure:
+        if self._parts and self._failure is None:
             try:
-                self._full = not self._sink(self._taken())
+                if not sink(self._taken()):
+                    self._full = True
+                    self._pause()
             except Exception as error:  # noqa: BLE001  raised again in the task that waits in `poured`
                 self._failure = error
-        if self._full:
-            self._pause()
         if self.complete or self._full or self._broken or self._failure:
             self._wake(True)
 
