@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from pathlib import Path
 from typing import Annotated
@@ -106,6 +107,7 @@ async def _serve(config: Config, screen: Screen) -> None:
     with bound(config.listen) as listener:
         fleet = assemble(config, log)
         server = Server.of(build(config, fleet, log), config)
+        _settle_memory()
         fleet.listen(screen.heard)
         watcher = asyncio.create_task(
             _watch(screen, fleet, config, listener.getsockname()[1], server)
@@ -126,6 +128,13 @@ async def _watch(screen: Screen, fleet: Fleet, config: Config, port: int, server
     while not fleet.failed:
         await asyncio.sleep(0.5)
     server.should_exit = True
+
+
+def _settle_memory() -> None:
+    """What start-up made lives for ever: collecting it again and again is what stalls streams."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def _state_dir() -> Path:

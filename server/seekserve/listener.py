@@ -85,6 +85,7 @@ class Server(uvicorn.Server):
                 loop="none",
                 log_config=None,
                 access_log=False,
+                proxy_headers=False,  # nothing here looks at the client's address
                 server_header=False,
                 lifespan="on",
                 timeout_keep_alive=75,
