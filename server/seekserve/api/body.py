@@ -16,6 +16,7 @@ from seekserve.config import Limits
 from seekserve.errors import BadRequest, SlowBody, TooLarge
 
 Model = TypeVar("Model", bound=Body)
+ROLES = "system, developer, user, assistant, tool"
 
 
 async def read(request: Request, limits: Limits) -> bytes:
@@ -97,11 +98,15 @@ def _explain(error: ValidationError) -> BadRequest:
     """The deepest of the complaints: of a union's branches, the one that came furthest."""
     items = error.errors(include_input=False, include_url=False, include_context=False)
     worst = max(items, key=lambda item: len(item["loc"]))
-    path = ".".join(str(part) for part in worst["loc"] if not _is_branch(part))
+    path = ".".join(str(part)[:80] for part in worst["loc"] if not _is_branch(part))
     if worst["type"] == "json_invalid":
         return BadRequest(f"The body is not JSON: {worst['msg']}.", code="invalid_json")
     if worst["type"] == "model_type" and not path:
         return BadRequest("The body must be a JSON object.", code="invalid_json")
+    if worst["type"] == "union_tag_invalid":  # pydantic's own words repeat what was given
+        return BadRequest(f"{path}.role is none of {ROLES}.", param=f"{path}.role")
+    if worst["type"] == "union_tag_not_found":
+        return BadRequest(f"{path}.role is missing.", param=f"{path}.role")
     if worst["type"] == "missing":
         return BadRequest(f"{path} is missing.", param=path)
     return BadRequest(f"{path}: {_sentence(worst['msg'])}", param=path)

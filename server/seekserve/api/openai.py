@@ -60,12 +60,11 @@ class OpenAI:
         trace_of(request.scope).route = "models"
         return JSONResponse(models.listing([self._model(name) for name in self._fleet.cards()]))
 
-    async def model(self, request: Request) -> Response:
+    async def model(self, request: Request, model: str) -> Response:
         """One model, by its id."""
         trace_of(request.scope).route = "models"
-        name = request.path_params["model"]
-        self._fleet.card(name)
-        return JSONResponse(self._model(name))
+        self._fleet.card(model)
+        return JSONResponse(self._model(model))
 
     def _model(self, name: str) -> dict[str, Any]:
         card = self._fleet.cards().get(name)
@@ -109,7 +108,7 @@ def router(openai: OpenAI) -> APIRouter:
 def _add(
     routes: APIRouter,
     path: str,
-    endpoint: Callable[[Request], Any],
+    endpoint: Callable[..., Any],
     method: str,
     shown: bool,
     schema: type[Sampling] | None = None,
