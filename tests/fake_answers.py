@@ -46,7 +46,7 @@ class Answer:
         self.engine, self.writer, self.body = engine, writer, body
         self.chat = path.endswith("/chat/completions")
         said = body["messages"][-1]["content"] if self.chat else body["prompt"]
-        words = re.findall(r"(\w+)[=:](\S+)", said if isinstance(said, str) else "")
+        words = re.findall(r"(\w+)[=:](\S+)", said[:200] if isinstance(said, str) else "")
         self.knobs = dict(words)
         self.count = int(self.knobs.get("tokens", 6))
         self.spaced = False

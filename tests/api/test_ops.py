@@ -1,0 +1,113 @@
+"""Health, metrics, version and the OpenAPI page: true to what is served."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from fastapi.routing import APIRoute
+
+from seekserve import __version__
+from seekserve.engine.address import Address
+from seekserve.engine.engine import Attached
+from seekserve.engine.fleet import Fleet
+from seekserve.log import Log
+from tests.support import KEY, FakeEngine, Gate, config, fake_engine, gateway
+
+
+def refs(page: Any) -> set[str]:
+    """Every $ref anywhere in a document."""
+    if isinstance(page, dict):
+        own = {page["$ref"]} if isinstance(page.get("$ref"), str) else set()
+        return own.union(*(refs(value) for value in page.values()))
+    return set().union(*(refs(value) for value in page)) if isinstance(page, list) else set()
+
+
+async def test_live_while_not_ready(tmp_path: Path) -> None:
+    lost = Attached("engine-0", Address(path=str(tmp_path / "no")), (), Log("text", lambda _: None))
+    async with gateway(config(), Fleet([lost]), ready=False) as gate:
+        assert (await gate.client.get("/health/live")).json() == {"status": "live"}
+        ready = await gate.client.get("/health/ready")
+        assert ready.status_code == 503
+        assert 1 <= int(ready.headers["retry-after"]) <= 60
+        (engine,) = ready.json()["engines"]
+        assert (engine["state"], engine["stage"], engine["models"]) == ("starting", "connect", [])
+        assert str(tmp_path) not in ready.text, "where an engine listens is nobody's business"
+        refused = await gate.ask()
+        assert refused.status_code == 503
+        assert "stage: connect" in refused.json()["error"]["message"]
+
+
+async def test_ready(gate: Gate) -> None:
+    ready = await gate.client.get("/health/ready")
+    assert ready.status_code == 200
+    assert ready.json()["engines"][0]["models"] == ["fake"]
+
+
+async def test_health_is_open_and_the_rest_is_not(engine: FakeEngine) -> None:
+    async with gateway(config(engine.url, key=KEY)) as gate:
+        for path, status in (("/health/live", 200), ("/health/ready", 200), ("/metrics", 401)):
+            assert (await gate.client.get(path)).status_code == status
+        for path in ("/version", "/docs", "/openapi.json", "/v1/models"):
+            assert (await gate.client.get(path)).status_code == 401
+
+
+async def test_engine_series_come_along_under_our_name(gate: Gate) -> None:
+    answer = await gate.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    figures = await gate.figures()
+    assert figures["vllm:num_requests_running{dp_rank=0,engine=engine-0,model_name=fake}"] == 0
+    assert "process_open_fds 7" not in answer.text
+
+
+async def test_two_engines_one_page(engine: FakeEngine, tmp_path: Path) -> None:
+    with fake_engine(tmp_path, "--bare") as bare:
+        async with gateway(config(engine.url, bare.url, engine.url)) as gate:
+            names = [name for name in await gate.figures() if name.startswith("vllm:num")]
+            assert len(names) == 2
+
+
+async def test_metrics_are_cheap(gate: Gate) -> None:
+    await gate.figures()
+    took = []
+    for _ in range(10):
+        began = time.perf_counter()
+        await gate.client.get("/metrics")
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.1, "the promise is 20 ms"
+
+
+async def test_version(gate: Gate, engine: FakeEngine) -> None:
+    told = (await gate.client.get("/version")).json()
+    assert told["version"] == __version__
+    assert told["engines"] == [{"name": "engine-0", "address": engine.url}]
+
+
+async def test_the_openapi_page_is_true(gate: Gate) -> None:
+    page = (await gate.client.get("/openapi.json")).json()
+    app = gate.server.config.app
+    served = {
+        (re.sub(r":path}", "}", route.path), method.lower())
+        for route in app.routes  # type: ignore[union-attr]
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    }
+    shown = {(path, method) for path, ops in page["paths"].items() for method in ops}
+    assert shown <= served
+    hidden = {path for path, _ in served - shown}
+    assert hidden == {"/chat/completions", "/completions", "/models", "/models/{model}"}
+    for path, operations in page["paths"].items():
+        for operation in operations.values():
+            named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+            assert named == set(re.findall(r"{(\w+)}", path)), path
+            assert operation.get("description") or operation.get("summary")
+    for ref in refs(page):
+        assert ref.removeprefix("#/components/schemas/") in page["components"]["schemas"], ref
+    for path in ("/v1/chat/completions", "/v1/completions"):
+        assert (
+            "$ref"
+            in page["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        )
+    assert (await gate.client.get("/docs")).status_code == 200
