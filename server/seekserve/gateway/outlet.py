@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol, cast
 
 from starlette.types import Receive, Scope, Send
@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from seekserve.errors import Refusal
 from seekserve.gateway.trace import refuse, trace_of
 
+FAREWELL_S = 1.0
 WRITER = "seekserve.writer"
 KEEP_ALIVE = b": keep-alive\n\n"
 STREAM_HEADERS = [
@@ -75,6 +76,12 @@ class Outlet:
         event = b"data: " + refusal.envelope() + b"\n\n"
         await self.send({"type": "http.response.body", "body": event, "more_body": True})
         await self.end()
+
+    async def farewell(self, refusal: Refusal) -> None:
+        """`fail` for a client that may not be reading: after FAREWELL_S it goes without."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self.fail(refusal)
 
 
 @asynccontextmanager

@@ -61,7 +61,7 @@ class Relay(Response):
             trace.status, trace.finish = CLIENT_GONE, "client_gone"
         except asyncio.CancelledError:  # by the server, whose time to drain has run out
             cast(asyncio.Task[None], asyncio.current_task()).uncancel()
-            await outlet.fail(
+            await outlet.farewell(
                 Stopping("The server is stopping. Send the request again.", retry_after_s=10)
             )
         except Refusal as refusal:
