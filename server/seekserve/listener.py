@@ -60,6 +60,10 @@ class ChunkWriter:
             self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         return not self._flow.write_paused
 
+    @property
+    def room(self) -> bool:
+        return not self._flow.write_paused
+
     async def drain(self) -> None:
         await self._flow.drain()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Protocol, cast
 
 from starlette.types import Receive, Scope, Send
@@ -17,7 +17,6 @@ from starlette.types import Receive, Scope, Send
 from seekserve.errors import Refusal
 from seekserve.gateway.trace import refuse, trace_of
 
-FAREWELL_S = 1.0
 WRITER = "seekserve.writer"
 KEEP_ALIVE = b": keep-alive\n\n"
 STREAM_HEADERS = [
@@ -34,8 +33,12 @@ class ClientGone(Exception):
 class Writer(Protocol):
     """Writes parts of a response whose head was sent without a length."""
 
+    @property
+    def room(self) -> bool:
+        """Whether what is written next would be sent soon."""
+
     def write(self, data: bytes) -> bool:
-        """Hands `data` to the socket; whether there is room for more before it is read."""
+        """Hands `data` to the socket; whether there is still room."""
 
     async def drain(self) -> None:
         """Returns when there is room again."""
@@ -78,10 +81,9 @@ class Outlet:
         await self.end()
 
     async def farewell(self, refusal: Refusal) -> None:
-        """`fail` for a client that may not be reading: after FAREWELL_S it goes without."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL_S):
-                await self.fail(refusal)
+        """`fail` without waiting: a client that has stopped reading goes without."""
+        if self.writer.room:
+            await self.fail(refusal)
 
 
 @asynccontextmanager
