@@ -36,7 +36,7 @@ check: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: setup
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench --engine
 
 demo-figures: setup
 	@$(BIN)/python -m seekserve.demo.evaluate --url http://127.0.0.1:$(PORT)

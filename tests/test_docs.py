@@ -1,4 +1,4 @@
-"""What is written down is checked: the README's commands, snippets, routes and figures; configs/reference.yaml."""
+"""What is written down is checked: README commands, snippets, routes and files; configs/reference.yaml."""
 
 from __future__ import annotations
 

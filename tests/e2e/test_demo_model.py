@@ -1,4 +1,4 @@
-"""The demo model through the running server: its skills on held-out prompts, its numbers against transformers.
+"""The demo model through the running server: its skills on held-out prompts, its numbers beside transformers.
 
 `make demo-figures` asks 200 prompts per skill; here fewer, so that the suite stays short.
 """
@@ -46,12 +46,17 @@ def test_log_probabilities_are_transformers_own(server: Served) -> None:
     with engine(server) as client:
         for question in questions[:PROMPTS]:
             prompt = tokenizer.apply_chat_template(
-                list(question.messages), add_generation_prompt=True, thinking=True, return_dict=False
+                list(question.messages),
+                add_generation_prompt=True,
+                thinking=True,
+                return_dict=False,
             )
             ids, logprobs = decode(client, prompt)
             with torch.inference_mode():
                 logits = model(torch.tensor([prompt + ids])).logits[0].float()
-            wanted = logits.log_softmax(-1)[len(prompt) - 1 : -1].gather(1, torch.tensor(ids)[:, None])
+            wanted = logits.log_softmax(-1)[len(prompt) - 1 : -1].gather(
+                1, torch.tensor(ids)[:, None]
+            )
             gaps = (wanted[:, 0] - torch.tensor(logprobs)).abs()
             worst, compared = max(worst, float(gaps.max())), compared + len(ids)
     assert compared == PROMPTS * TOKENS

@@ -37,7 +37,10 @@ PERSON = {
 def ask(client: OpenAI, text: str, **more: Any) -> ChatCompletion:
     messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": text}]
     more = {"temperature": 0, "max_tokens": 300, "extra_body": OFF} | more
-    answer: ChatCompletion = client.chat.completions.create(model=MODEL, messages=messages, **more)
+    create: Any = (
+        client.chat.completions.create
+    )  # its overloads are told apart by what `more` hides
+    answer: ChatCompletion = create(model=MODEL, messages=messages, **more)
     return answer
 
 
