@@ -260,3 +260,16 @@ async def test_a_reader_that_does_not_read_costs_little_memory(
     writer.close()
     await until(lambda: engine.running == 0, "the engine to stop")
     await gate.at_rest()
+
+
+async def test_a_stop_does_not_wait_for_a_reader_that_does_not_read(engine: FakeEngine) -> None:
+    async with gateway(config(engine.url)) as gate:
+        body = json.dumps(gate.chat("fault:endless", stream=True)).encode()
+        _, writer = await raw(gate.port, post(body))
+        await until(lambda: engine.running == 1, "the stream to run")
+        await until(lambda: gate.figure("seekserve_places_taken"), "the relay to hold a place")
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 10, "drain_s is 1 here"
+    assert '"request"' in "".join(gate.lines), "the request must have ended"
+    await until(lambda: engine.running == 0, "the engine to stop")
+    writer.close()
