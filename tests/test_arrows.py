@@ -29,7 +29,7 @@ DOORS = {
     "prometheus_client": {"metrics.py", "app.py"},
     "subprocess": {"engine/process.py"},
     "sqlite3": {"gateway/ledger.py"},
-    "httptools": {"gateway/upstream.py"},
+    "httptools": {"gateway/connection.py"},
     "httpx": {"engine/probe.py"},
     "yaml": {"config.py"},
     "uvicorn": {"listener.py"},
@@ -98,4 +98,4 @@ def test_names_and_sizes(path: Path) -> None:
     for called in (path.stem, *classes):
         assert not [word for word in BANNED if word in called.lower()], called
     assert ast.get_docstring(tree) or path.name == "__main__.py"
-    assert len(path.read_text().splitlines()) <= 350
+    assert len(path.read_text().splitlines()) <= 260

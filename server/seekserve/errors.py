@@ -14,6 +14,7 @@ SeekserveError
     ├── MethodNotAllowed 405   the route is served, but not by this method
     ├── SlowBody         408   the request's body did not arrive in time
     ├── TooLarge         413   the body is over the cap
+    ├── ClientLeft       499   the client hung up while it was sending
     ├── QueueFull        503   more would wait than can be served in time
     ├── EngineNotReady   503   starting, restarting or gone: says the stage
     ├── Stopping         503   the server is on its way out
@@ -128,6 +129,10 @@ class SlowBody(Refusal):
 
 class TooLarge(Refusal):
     status, type, code = 413, "invalid_request_error", "request_too_large"
+
+
+class ClientLeft(Refusal):
+    status, type, code = 499, "invalid_request_error", "client_gone"
 
 
 class QueueFull(Refusal):

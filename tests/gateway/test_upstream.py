@@ -11,7 +11,8 @@ import pytest
 
 from seekserve.engine.address import Address
 from seekserve.errors import EngineBroke
-from seekserve.gateway.upstream import HIGH_WATER, Connection, Upstream
+from seekserve.gateway.connection import HIGH_WATER, Connection
+from seekserve.gateway.upstream import Upstream
 from tests.support import until
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from seekserve.api.schemas import Body, ChatRequest, CompletionRequest, Sampling
 from seekserve.config import Limits
-from seekserve.errors import BadRequest, SlowBody, TooLarge
+from seekserve.errors import BadRequest, ClientLeft, SlowBody, TooLarge
 
 Model = TypeVar("Model", bound=Body)
 ROLES = "system, developer, user, assistant, tool"
@@ -38,7 +38,7 @@ async def read(request: Request, limits: Limits) -> bytes:
             f"The body did not arrive within {limits.body_s:.0f} s ({size} bytes came). Send it again."
         ) from error
     except ClientDisconnect as error:
-        raise BadRequest("The client hung up while it was sending.", code="client_gone") from error
+        raise ClientLeft("The client hung up while it was sending.") from error
     return b"".join(parts)
 
 

@@ -38,6 +38,8 @@ class Fleet:
 
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(engine.run()) for engine in self.engines]
+        for task in self._tasks:
+            task.add_done_callback(_own_up)
         return self
 
     async def __aexit__(self, *reason: object) -> None:
@@ -87,6 +89,14 @@ class Fleet:
             for engine in self.engines
             if not engine.snapshot.models or any(c.id == model for c in engine.snapshot.models)
         ]
+
+
+def _own_up(task: asyncio.Task[None]) -> None:
+    """An engine's task ends by being cancelled; anything else is a defect that must not be silent."""
+    if not task.cancelled() and (error := task.exception()):
+        task.get_loop().call_exception_handler(
+            {"message": "an engine's task died", "exception": error, "task": task}
+        )
 
 
 def _short(name: str) -> str:

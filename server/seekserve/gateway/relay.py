@@ -22,10 +22,11 @@ from seekserve.config import Limits, Listen
 from seekserve.errors import BadRequest, EngineBroke, NotFound, QueueFull, Refusal, Stopping
 from seekserve.gateway.admission import Admission, Lease
 from seekserve.gateway.ask import Ask, Clock
+from seekserve.gateway.connection import Connection, Poured
 from seekserve.gateway.outlet import STREAM_HEADERS, ClientGone, Outlet, while_connected
 from seekserve.gateway.sse import Tap, well_formed
 from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
-from seekserve.gateway.upstream import Connection, Poured, Upstream
+from seekserve.gateway.upstream import Upstream
 
 # Where a validator quotes the request: from there on it is the prompt, which is not repeated.
 _INPUT = re.compile(r",?\s*(?:input_value=|'input': |\"input\": )")
