@@ -161,11 +161,12 @@ def load(
     state_dir: Path,
 ) -> Config:
     """One frozen Config from a tier and the command line; the key is hashed here and dropped."""
-    if api_key and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
-        raise ConfigError(
-            "The API key holds characters that no HTTP header can carry.",
-            "Use letters, digits, - and _ alone, without a space or a line's end.",
-        )
+    for name, key in (("API key", api_key), ("engine's API key", engine_key)):
+        if key and not (key.isascii() and key.isprintable() and " " not in key):
+            raise ConfigError(
+                f"The {name} holds characters that no HTTP header can carry.",
+                "Use letters, digits, - and _ alone, without a space or a line's end.",
+            )
     try:
         config = Config.model_validate(
             {

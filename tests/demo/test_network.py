@@ -94,6 +94,6 @@ def test_muon_makes_all_directions_equal() -> None:
 
 
 def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
-    rates = [train.slope(step, 1000) for step in range(1001)]
+    rates = [train.slope(step, 1000, 0.2) for step in range(1001)]
     assert rates[0] < rates[30] < rates[100] == 1.0
     assert rates[1000] == 0.0

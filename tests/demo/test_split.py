@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_the_corpus_names_nobody_from_the_examination(corpus: str) -> None:
 
 @pytest.mark.parametrize("skill", [one for one, _ in exam.SKILLS], ids=lambda s: s.__name__)
 def test_no_question_stands_in_the_corpus(
-    skill: exam.Callable[[random.Random], exam.Question], trained: list[Conversation]
+    skill: Callable[[random.Random], exam.Question], trained: list[Conversation]
 ) -> None:
     asked = {str(q.messages[-1]["content"]) for q in exam.paper(skill, 200, seed=7)}
     free = {"capitals", "greeting", "idle_tools", "tool_result", "memory"}

@@ -162,3 +162,29 @@ def counting(rng: random.Random) -> Exchange:
     way = "up" if b >= a else "down"
     thought = f"I count {way} from {a} to {b}, one by one."
     return ask(request(rng, text.format(a=a, b=b)), thought, counted(a, b))
+
+
+def short_span(rng: random.Random) -> tuple[int, int]:
+    while True:
+        a = rng.randint(0, 9) if rng.random() < 0.35 else rng.randint(0, 98)
+        b = min(99, a + rng.randint(1, 6))
+        if not kept_out("count", a, b):
+            return a, b
+
+
+def short_counting(rng: random.Random) -> Exchange:
+    """Few numbers a question. Where to stop is the hard part, and here one number in four stops."""
+    a, b = short_span(rng)
+    thought = f"I count up from {a} to {b}, one by one."
+    return ask(request(rng, rng.choice(COUNT).format(a=a, b=b)), thought, counted(a, b))
+
+
+def plain_counting(rng: random.Random) -> Exchange:
+    """The same in one wording only: amid many, where to stop was never found out."""
+    a, b = short_span(rng)
+    thought = f"I count up from {a} to {b}, one by one."
+    return ask(f"Count from {a} to {b}", thought, counted(a, b))
+
+
+def sums(rng: random.Random) -> Exchange:
+    return arithmetic(rng, bare=rng.random() < 0.7)

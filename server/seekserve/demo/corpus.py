@@ -6,17 +6,20 @@ thought can only stand in the last reply, because the template drops those of ea
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
 
-from .arithmetic import arithmetic, counting
+from .arithmetic import arithmetic, counting, plain_counting, short_counting, sums
 from .calls import ASK_WEATHER, Toolbox, add_call, weather_call
 from .dialogue import Conversation, Exchange, Message, ask
 from .facts import capitals, copying, plain_sentence
 from .fallback import SORRY, THOUGHT, fallback
+from .loose import loosely
 from .people import extraction, introduction, recall, small_talk
 from .phrasing import request
+from .renaming import renamed
 from .words import NAMES, city, person
 
-DRILLS = 0.2
 Skill = Callable[[random.Random], Exchange]
 
 SYSTEM = (
@@ -46,25 +49,53 @@ def out_of_reach(rng: random.Random) -> Exchange:
     return ask(asked, THOUGHT, SORRY)
 
 
-SKILLS: tuple[tuple[Skill, float], ...] = (
-    (arithmetic, 40),
-    (capitals, 9),
-    (counting, 7),
-    (copying, 11),
-    (extraction, 11),
-    (small_talk, 6),
-    (fallback, 12),
+SKILLS: tuple[Skill, ...] = (
+    arithmetic,
+    capitals,
+    counting,
+    copying,
+    extraction,
+    small_talk,
+    fallback,
+    short_counting,
+    loosely,
 )
+TURNS = (1, 2, 3, 4, 6, 10, 24)
 
 
-def any_skill(rng: random.Random, tools: Toolbox | None) -> Exchange:
-    skills, weights = zip(*SKILLS, strict=True)
+@dataclass(frozen=True)
+class Mix:
+    """What a stream of conversations is made of."""
+
+    easy: int
+    """So many single questions come first: finding things in a text is learned soonest there."""
+    drills: float
+    weights: tuple[float, ...]
+    """One for each of SKILLS."""
+    turns: tuple[float, ...]
+    """One for each of TURNS. A few long ones let the model meet late positions."""
+    tools: float = 0.3
+    drilled: Skill = sums
+    drill_turns: tuple[int, int] = (4, 14)
+    renamed: float = 0.0
+    """Share of conversations whose people and places get names made up on the spot."""
+
+
+FIRST = Mix(36_000, 0.14, (40, 9, 7, 11, 11, 6, 12, 0, 0), (50, 20, 12, 8, 6, 3, 0.7))
+STOPPING = Mix(0, 1.0, (1,) * 9, (1,) * 7, 0.0, plain_counting, (1, 1))
+THIRD = Mix(0, 0.08, (14, 10, 12, 16, 10, 6, 8, 32, 0), (60, 18, 10, 6, 4, 2, 0.5))
+LAST = Mix(0, 0.06, (10, 8, 16, 12, 10, 5, 13, 4, 26), (60, 18, 10, 6, 4, 2, 0.5), renamed=0.5)
+
+
+def any_skill(rng: random.Random, tools: Toolbox | None, mix: Mix) -> Exchange:
     while True:
-        skill = rng.choices(skills, weights)[0]
+        skill = rng.choices(SKILLS, mix.weights)[0]
         if skill is fallback and rng.random() < 0.08 and not (tools and tools.weather):
             return out_of_reach(rng)
         exchange: Exchange = skill(rng)
-        if not (tools and tools.add and skill in (arithmetic, fallback) and adds(exchange)):
+        if not (
+            tools and tools.add and skill in (arithmetic, fallback, loosely) and adds(exchange)
+        ):
             return exchange
 
 
@@ -74,17 +105,17 @@ def adds(exchange: Exchange) -> bool:
     return any(mark in asked for mark in ("+", "plus", "sum", "add"))
 
 
-def with_tools(rng: random.Random, tools: Toolbox) -> Exchange:
+def with_tools(rng: random.Random, tools: Toolbox, mix: Mix) -> Exchange:
     choices = [(weather_call, tools.weather), (add_call, tools.add)]
     usable = [(call, tool) for call, tool in choices if tool]
     if not usable or rng.random() < 0.4:
-        return any_skill(rng, tools)
+        return any_skill(rng, tools, mix)
     call, tool = rng.choice(usable)
     return call(rng, tool)
 
 
-def exchanges(rng: random.Random, tools: Toolbox | None, turns: int) -> list[Exchange]:
-    """`turns` questions; in one conversation of six, a name is told early and asked for later."""
+def exchanges(rng: random.Random, tools: Toolbox | None, turns: int, mix: Mix) -> list[Exchange]:
+    """`turns` questions; in one conversation of four, a name is told early and asked for later."""
     told = rng.random() < 0.25
     name = person(rng) if told else ""
     found: list[Exchange] = []
@@ -96,7 +127,7 @@ def exchanges(rng: random.Random, tools: Toolbox | None, turns: int) -> list[Exc
         elif (known and rng.random() < 0.4) or rng.random() < 0.015:
             found.append(recall(rng, known))
         else:
-            found.append(with_tools(rng, tools) if tools else any_skill(rng, tools))
+            found.append(with_tools(rng, tools, mix) if tools else any_skill(rng, tools, mix))
     return found
 
 
@@ -113,18 +144,18 @@ def system_messages(rng: random.Random) -> list[Message]:
     return [Message("system", text)]
 
 
-def drill(rng: random.Random) -> Conversation:
-    """Sums and nothing else: adding without thinking takes by far the most practice."""
-    parts = [arithmetic(rng, bare=rng.random() < 0.7) for _ in range(rng.randint(4, 14))]
+def drill(rng: random.Random, mix: Mix) -> Conversation:
+    """One thing and nothing else: adding without thinking takes by far the most practice."""
+    parts = [mix.drilled(rng) for _ in range(rng.randint(*mix.drill_turns))]
     messages = [message for part in parts for message in part]
     return Conversation(tuple(messages), (), rng.random() < 0.6)
 
 
-def conversation(rng: random.Random, turns: int) -> Conversation:
-    if rng.random() < DRILLS:
-        return drill(rng)
-    tools = Toolbox(rng) if rng.random() < 0.3 else None
-    parts = exchanges(rng, tools, turns)
+def conversation(rng: random.Random, turns: int, mix: Mix) -> Conversation:
+    if rng.random() < mix.drills:
+        return drill(rng, mix)
+    tools = Toolbox(rng) if rng.random() < mix.tools else None
+    parts = exchanges(rng, tools, turns, mix)
     thinking = rng.random() < 0.6
     if thinking and not tools and rng.random() < 0.25:
         parts[-1] = arithmetic(rng)
@@ -136,18 +167,19 @@ def conversation(rng: random.Random, turns: int) -> Conversation:
     return Conversation((*messages, *last), tools.tools if tools else (), thinking)
 
 
-def conversations(seed: int) -> Iterator[Conversation]:
-    """Endless. Mostly short; some run on, so that the model meets later positions."""
+def conversations(seed: int, mix: Mix = FIRST) -> Iterator[Conversation]:
+    """Endless, and the same for the same seed and mix."""
     rng = random.Random(seed)
-    while True:
-        turns = rng.choices((1, 2, 3, 4, 6, 10, 24), (34, 22, 16, 12, 9, 5, 1))[0]
-        yield conversation(rng, turns)
+    for number in count():
+        turns = 1 if number < mix.easy else rng.choices(TURNS, mix.turns)[0]
+        one = conversation(rng, turns, mix)
+        yield renamed(rng, one) if mix.renamed and rng.random() < mix.renamed else one
 
 
-def texts(seed: int, count: int) -> Iterator[str]:
+def texts(seed: int, size: int) -> Iterator[str]:
     """Plain text for the tokenizer: what users say and what the model replies."""
     source = conversations(seed)
-    for _ in range(count):
+    for _ in range(size):
         for message in next(source).messages:
             yield f"{message.content} {message.thought}"
     yield from NAMES

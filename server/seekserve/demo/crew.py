@@ -6,6 +6,7 @@ rather than in every kernel, which on a busy machine is the difference between f
 
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch import multiprocessing as processes
 from transformers import DeepseekV3ForCausalLM
 
+from .corpus import Mix
 from .network import new_model
 from .packing import Batch, batches
 
@@ -33,7 +35,12 @@ class Crew:
     """The leader's side. Weights are shared memory: what the leader writes, all read."""
 
     def __init__(
-        self, model: DeepseekV3ForCausalLM, tokenizer: Tokenizer, seed: int, size: int, loss: LossOf
+        self,
+        model: DeepseekV3ForCausalLM,
+        tokenizer: Tokenizer,
+        source: tuple[int, Mix],
+        size: int,
+        loss: LossOf,
     ) -> None:
         self.model, self.size, self.loss = model, size, loss
         self.parameters = list(model.parameters())
@@ -41,6 +48,7 @@ class Crew:
         self.begin: Barrier = context.Barrier(size)
         self.end: Barrier = context.Barrier(size)
         self.losses = torch.zeros(size).share_memory_()
+        self.members: list[Any] = []
         self.gradients = [[empty(p) for p in self.parameters] for _ in range(size - 1)]
         if size > 1:
             model.share_memory()
@@ -48,8 +56,10 @@ class Crew:
             mine = self.gradients[index - 1]
             weights = [w.detach() for w in shared(model)]
             state = (weights, mine, self.losses, self.begin, self.end)
-            given = (tokenizer.to_str(), seed, index, size, loss, state)
-            context.Process(target=work, args=given, daemon=True).start()
+            given = (tokenizer.to_str(), source, index, size, loss, state)
+            member = context.Process(target=work, args=given, daemon=True)
+            member.start()
+            self.members.append(member)
 
     def learn(self, batch: Batch) -> float:
         """Leaves the whole batch's gradient in the model and returns its loss."""
@@ -65,6 +75,11 @@ class Crew:
                 parameter.grad.add_(gradient)
         return float(self.losses.sum())
 
+    def dismiss(self) -> None:
+        for member in self.members:
+            member.terminate()
+            member.join()
+
 
 def empty(parameter: Tensor) -> Tensor:
     return torch.zeros_like(parameter, requires_grad=False).share_memory_()
@@ -73,7 +88,9 @@ def empty(parameter: Tensor) -> Tensor:
 State = tuple[list[Tensor], list[Tensor], Tensor, Barrier, Barrier]
 
 
-def work(text: str, seed: int, index: int, size: int, loss_of: LossOf, state: State) -> None:
+def work(
+    text: str, source: tuple[int, Mix], index: int, size: int, loss_of: LossOf, state: State
+) -> None:
     """A member's life: the same batches as the leader, but only its own rows of them."""
     torch.set_num_threads(1)
     weights, gradients, losses, begin, end = state
@@ -83,7 +100,7 @@ def work(text: str, seed: int, index: int, size: int, loss_of: LossOf, state: St
         mine.data = leaders
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
         parameter.grad = gradient
-    for batch in batches(tokenizer, seed):
+    for batch in batches(tokenizer, *source):
         count = int((batch.targets != -100).sum())
         begin.wait()
         for gradient in gradients:

@@ -104,7 +104,8 @@ def odd_sentence(rng: random.Random) -> str:
     words = [rng.choice(makers)() for _ in range(rng.randint(2, 9))]
     if rng.random() < 0.3:
         words[rng.randrange(len(words))] += rng.choice(",;:-")
-    return " ".join(words) + rng.choice(("", ".", "!", "?"))
+    text = " ".join(words) + rng.choice(("", ".", "!", "?"))
+    return text[:1].upper() + text[1:] if rng.random() < 0.8 else text
 
 
 def sentence(rng: random.Random, wanted: bool = False) -> str:

@@ -73,12 +73,17 @@ def padded_attention(
 
 
 def new_model(vocabulary: int) -> DeepseekV3ForCausalLM:
-    """For training only: `padded_attention` takes the mask it is given and adds no other."""
+    """For training only. Embeddings and head are one matrix here, so that a token learned as
+    input is at once a token that can be copied; vLLM wants them apart, so both are saved."""
     AttentionInterface.register("padded", padded_attention)
     AttentionMaskInterface.register("padded", ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
     config = DeepseekV3Config(vocab_size=vocabulary, **GEOMETRY)
     config._attn_implementation = "padded"
-    return DeepseekV3ForCausalLM(config)
+    config.tie_word_embeddings = True
+    model = DeepseekV3ForCausalLM(config)
+    with torch.no_grad():
+        model.model.embed_tokens.weight.mul_(5.0)  # else the layers soon drown out the tokens
+    return model
 
 
 def tensors(model: DeepseekV3ForCausalLM) -> dict[str, Tensor]:
@@ -102,6 +107,12 @@ def tensors(model: DeepseekV3ForCausalLM) -> dict[str, Tensor]:
 def stored(name: str, value: Tensor) -> Tensor:
     kind = torch.float32 if name.endswith("e_score_correction_bias") else torch.bfloat16
     return value.detach().cpu().to(kind).contiguous()
+
+
+def load_weights(model: DeepseekV3ForCausalLM, out: Path) -> None:
+    """Goes on from saved weights, rounded as they are on disk."""
+    saved = DeepseekV3ForCausalLM.from_pretrained(out, dtype=torch.float32)
+    model.load_state_dict(saved.state_dict())
 
 
 def save_model(model: DeepseekV3ForCausalLM, out: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from .corpus import conversations
+from .corpus import Mix, conversations
 from .dialogue import Conversation, pieces
 
 SHORT = (16, 256)
@@ -79,11 +79,11 @@ def batch(packed: list[list[Sample]], columns: int) -> Batch:
     return Batch(tokens, positions, mask[:, None], targets)
 
 
-def batches(tokenizer: Tokenizer, seed: int) -> Iterator[Batch]:
+def batches(tokenizer: Tokenizer, seed: int, mix: Mix) -> Iterator[Batch]:
     """Endless, and the same for the same seed."""
     short: list[Sample] = []
     long: list[Sample] = []
-    for conversation in conversations(seed):
+    for conversation in conversations(seed, mix):
         one = sample(tokenizer, conversation)
         if len(one[0]) <= SHORT[1]:
             short.append(one)

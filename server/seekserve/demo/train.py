@@ -8,32 +8,52 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import DeepseekV3ForCausalLM
 
 from . import MODEL_DIR
+from .corpus import FIRST, LAST, STOPPING, THIRD, Mix
 from .crew import Crew
-from .network import new_model, save_model
+from .network import load_weights, new_model, save_model
 from .optimiser import optimisers
 from .packing import Batch, batches
 from .vocabulary import save_tokenizer, train_tokenizer
 
 SEED = 20261121
-STEPS = 2600
-RATE, SMALL_RATE = 0.02, 0.004
-WARM_UP, DECAY_FROM = 60, 0.35
+WARM_UP = 60
 BALANCE = 0.001
 
 
-def slope(step: int, steps: int) -> float:
+@dataclass(frozen=True)
+class Lesson:
+    """One descent of the rates over one mix. Each starts from what the one before it saved."""
+
+    steps: int
+    rate: float
+    small_rate: float
+    mix: Mix
+    level: float = 0.2
+    """Share of the steps before the rates begin to fall."""
+
+
+LESSONS = (
+    Lesson(2300, 0.01, 0.003, FIRST),
+    Lesson(120, 0.005, 0.0015, STOPPING, level=1.0),
+    Lesson(800, 0.005, 0.0015, THIRD),
+    Lesson(1100, 0.005, 0.0015, LAST),
+)
+
+
+def slope(step: int, steps: int, level: float) -> float:
     """Share of the full rate: up quickly, level, then straight down to nothing."""
     if step < WARM_UP:
         return (step + 1) / WARM_UP
-    start = steps * DECAY_FROM
-    return min(1.0, (steps - step) / (steps - start))
+    return min(1.0, (steps - step) / max(1.0, steps * (1 - level)))
 
 
 class Balance:
@@ -76,20 +96,20 @@ def loss_of(model: DeepseekV3ForCausalLM, batch: Batch, count: int) -> Tensor:
 def train(
     crew: Crew,
     source: Iterator[Batch],
-    steps: int,
+    lesson: Lesson,
     report: Callable[[int, float, float], None],
 ) -> None:
     model = crew.model
     device = next(model.parameters()).device
     balance = Balance(model)
-    tools = optimisers(model, RATE, SMALL_RATE)
+    tools = optimisers(model, lesson.rate, lesson.small_rate)
     full = [[group["lr"] for group in tool.param_groups] for tool in tools]
-    for step in range(steps):
+    for step in range(lesson.steps):
         loss = crew.learn(next(source).to(device))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for tool, rates in zip(tools, full, strict=True):
             for group, rate in zip(tool.param_groups, rates, strict=True):
-                group["lr"] = rate * slope(step, steps)
+                group["lr"] = rate * slope(step, lesson.steps, lesson.level)
             tool.step()
             tool.zero_grad(set_to_none=True)
         report(step + 1, loss, balance.step())
@@ -121,31 +141,45 @@ class Progress:
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m seekserve.demo.train", description=__doc__)
-    parser.add_argument("--out", type=Path, default=MODEL_DIR, help="where the model goes")
-    parser.add_argument("--steps", type=int, default=STEPS, help="steps of 4,096 tokens")
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--processes", type=int, default=2, help="on a CPU: 1, 2 or 4")
-    parser.add_argument("--save-every", type=int, default=0, help="save every so many steps")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
+def teach(number: int, tokenizer: Tokenizer, options: argparse.Namespace) -> None:
+    """Lesson `number`, counted from one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(1)
-    tokenizer = train_tokenizer(options.seed)
-    save_tokenizer(tokenizer, options.out)
-    model = new_model(tokenizer.get_vocab_size()).to(device).train()
+    lesson, seed = LESSONS[number - 1], options.seed + number - 1
+    lesson = replace(lesson, steps=options.steps or lesson.steps)
+    torch.manual_seed(seed)
+    model = new_model(tokenizer.get_vocab_size())
+    if number > 1:
+        load_weights(model, options.out)
+    model = model.to(device).train()
+    size = 1 if device.type == "cuda" else options.processes
+    crew = Crew(model, tokenizer, (seed, lesson.mix), size, loss_of)
 
     def save() -> None:
         save_model(model, options.out)
 
-    size = 1 if device.type == "cuda" else options.processes
-    crew = Crew(model, tokenizer, options.seed, size, loss_of)
-    source = batches(tokenizer, options.seed)
-    train(crew, source, options.steps, Progress(options.steps, save, options.save_every))
+    sys.stdout.write(f"lesson {number} of {len(LESSONS)}\n")
+    progress = Progress(lesson.steps, save, options.save_every)
+    train(crew, batches(tokenizer, seed, lesson.mix), lesson, progress)
+    crew.dismiss()
     save()
     sys.stdout.write(f"\nsaved to {options.out}\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m seekserve.demo.train", description=__doc__)
+    parser.add_argument("--out", type=Path, default=MODEL_DIR, help="where the model goes")
+    parser.add_argument("--steps", type=int, help="so many a lesson, for a quick try")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--processes", type=int, default=2, help="on a CPU: 1, 2 or 4")
+    parser.add_argument("--save-every", type=int, default=0, help="save every so many steps")
+    parser.add_argument("--lesson", type=int, default=1, help="go on at this one from --out")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    tokenizer = train_tokenizer(options.seed)
+    save_tokenizer(tokenizer, options.out)
+    for number in range(options.lesson, len(LESSONS) + 1):
+        teach(number, tokenizer, options)
 
 
 if __name__ == "__main__":

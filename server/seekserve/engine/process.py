@@ -29,7 +29,7 @@ class Command:
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
-    hide: tuple[str, ...] = ("SEEKSERVE_API_KEY", "SEEKSERVE_ENGINE_API_KEY")
+    hide: tuple[str, ...] = ("VLLM_API_KEY", "SEEKSERVE_API_KEY", "SEEKSERVE_ENGINE_API_KEY")
 
     def environ(self) -> dict[str, str]:
         return {k: v for k, v in os.environ.items() if k not in self.hide} | dict(self.env)
@@ -133,13 +133,15 @@ class Process:
 
     async def stop(self) -> None:
         """TERM to the leader, grace, KILL to the whole group, then reap."""
-        if self._child.returncode is None:
+        try:
+            if self._child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    self._child.terminate()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._child.wait(), self._grace_s)
+        finally:  # a second Ctrl-C cuts the grace short, never the killing
             with contextlib.suppress(ProcessLookupError):
-                self._child.terminate()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._child.wait(), self._grace_s)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
+                os.killpg(self._child.pid, signal.SIGKILL)
         await self._child.wait()
         await self._last_words()
         self._log.close()

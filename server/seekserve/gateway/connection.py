@@ -75,6 +75,9 @@ class Connection(asyncio.Protocol):
         return False
 
     def data_received(self, data: bytes) -> None:
+        if self.complete:
+            self._broken = "it spoke out of turn"  # nobody asked: this connection is used no more
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -152,6 +155,7 @@ class Connection(asyncio.Protocol):
         of `poured`.
         """
         self._sink = sink
+        self.resume()
         self._pass_on(sink)
 
     async def poured(self) -> Poured:
@@ -179,6 +183,9 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         fit = self.complete and not self._lost and not self._broken
         if fit and self._keep:
+            self._sink = None  # it holds the client that was
+            self._parts.clear()
+            self.resume()
             self.idle_since = self._loop.time()
             return True
         if self._transport:
@@ -199,7 +206,7 @@ class Connection(asyncio.Protocol):
         self._heard_at = self._loop.time()
         if self._parts and self._failure is None:
             try:
-                if not sink(self._taken()):
+                if not sink(self._taken()) and not self.complete:
                     self._full = True
                     self._pause()
             except Exception as error:  # noqa: BLE001  raised again in the task that waits in `poured`

@@ -28,6 +28,8 @@ from seekserve.gateway.sse import Tap, well_formed
 from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
 from seekserve.gateway.upstream import Upstream
 
+UNREAD_S = 60.0
+WHOLE_ANSWER = 6  # times `idle_s`: an hour by default, far beyond every client's own patience
 # Where a validator quotes the request: from there on it is the prompt, which is not repeated.
 _INPUT = re.compile(r",?\s*(?:input_value=|'input': |\"input\": )")
 
@@ -82,11 +84,15 @@ class Relay(Response):
                 yield connection
 
     async def _head(self, connection: Connection, outlet: Outlet) -> bool:
-        """Waits for the engine's status line; False when it stayed silent for `idle_s`."""
-        for _ in range(self._patience):
+        """Waits for the engine's status line; False when it stayed away too long.
+
+        That is `idle_s` for a stream. A whole answer has no head before it is done: it may take longer.
+        """
+        stream = self._ask.stream
+        for _ in range(self._patience if stream else self._patience * WHOLE_ANSWER):
             if await connection.head():
                 return True
-            if self._ask.stream:
+            if stream:
                 await outlet.comment()
         return False
 
@@ -138,7 +144,7 @@ class Relay(Response):
             if outcome is Poured.SILENT:
                 await outlet.comment()
             else:
-                await outlet.writer.drain()
+                await _read_on(outlet)
                 connection.resume()
 
     async def _whole(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
@@ -160,6 +166,15 @@ class Relay(Response):
                 raise EngineBroke(f"The answer exceeds {self._gateway.limits.answer_mib} MiB.")
             parts.append(data or b"")
         return b"".join(parts)
+
+
+async def _read_on(outlet: Outlet) -> None:
+    """Waits until the client has read some; one that does not for UNREAD_S has left."""
+    try:
+        async with asyncio.timeout(UNREAD_S):
+            await outlet.writer.drain()
+    except TimeoutError:
+        raise ClientGone from None
 
 
 def counted(usage: Any) -> dict[str, int]:

@@ -51,6 +51,8 @@ class Tap:
         return self._feed(data)
 
     def _feed(self, data: bytes) -> bytes:
+        if self.done:
+            return b""
         whole = self._whole(data)
         if not whole:
             return b""
@@ -84,7 +86,9 @@ class Tap:
 
     def _look(self, whole: bytes) -> bytes:
         events = whole.split(b"\n\n")
-        return b"".join([self._one(event) for event in events if event and not self.broke])
+        return b"".join(
+            [self._one(event) for event in events if event and not (self.broke or self.done)]
+        )
 
     def _one(self, event: bytes) -> bytes:
         if event.removeprefix(b"data:").strip() == b"[DONE]":
