@@ -1,8 +1,9 @@
 """The application as a value. Read this first: it is the whole server on one page.
 
-A request walks: Tracing (id, clock) -> Guard (key) -> api (body, dialect) -> Relay (place, engine,
-bytes). The lifespan starts the engines and returns at once, so that /health/live is green while
-/health/ready still says which stage each engine is in.
+A request walks: Tracing (id, clock) -> Guard (key) -> Straight (the generation routes; FastAPI has the
+rest) -> api (body, dialect) -> Relay (place, engine, bytes). The lifespan starts the engines and
+returns at once, so that /health/live is green while /health/ready still says which stage each engine
+is in.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from starlette.responses import Response
 from seekserve import __version__
 from seekserve.api import openai, ops
 from seekserve.api.schemas import ChatRequest, CompletionRequest
+from seekserve.api.straight import Straight
 from seekserve.config import Config
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
@@ -42,6 +44,7 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
     secret = config.engine_key.get_secret_value() if config.engine_key else None
     upstream = Upstream(secret)
     gateway = Gateway(admission, upstream, config.listen, config.tier.limits, time.perf_counter)
+    endpoints = openai.OpenAI(fleet, gateway, config.tier)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -57,11 +60,12 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
         middleware=[
             Middleware(Tracing, metrics=metrics, log=log),
             Middleware(Guard, keyring=Keyring(config.key_hashes)),
+            Middleware(Straight, endpoints=openai.straight(endpoints)),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _no_route},
         redoc_url=None,
     )
-    app.include_router(openai.router(openai.OpenAI(fleet, gateway, config.tier)))
+    app.include_router(openai.router(endpoints))
     app.include_router(ops.router(ops.Ops(fleet, metrics)))
     setattr(app, "openapi", lambda: _openapi(app))  # noqa: B010  FastAPI's own way to replace it
     return app

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
@@ -48,12 +48,17 @@ def _why(listen: Listen, error: OSError) -> PortTaken | ConfigError:
 
 
 class ChunkWriter:
-    """Frames parts as HTTP chunks and writes them at once: `gateway.outlet.Writer` on uvicorn."""
+    """Frames parts as HTTP chunks and writes them at once: `gateway.outlet.Writer` on uvicorn.
 
-    __slots__ = ("_flow", "_transport")
+    `watchers` belong to the connection, which may carry several requests: all hear that it was lost.
+    """
 
-    def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
-        self._transport, self._flow = transport, flow
+    __slots__ = ("_flow", "_transport", "_watchers")
+
+    def __init__(
+        self, transport: asyncio.Transport, flow: FlowControl, watchers: set[Callable[[], None]]
+    ) -> None:
+        self._transport, self._flow, self._watchers = transport, flow, watchers
 
     def write(self, data: bytes) -> bool:
         if not self._transport.is_closing():
@@ -67,13 +72,29 @@ class ChunkWriter:
     async def drain(self) -> None:
         await self._flow.drain()
 
+    def watch(self, lost: Callable[[], None]) -> bool:
+        self._watchers.add(lost)
+        return not self._transport.is_closing()
+
+    def unwatch(self, lost: Callable[[], None]) -> None:
+        self._watchers.discard(lost)
+
 
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, which also lends its requests a writer."""
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watchers: set[Callable[[], None]] = set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        for lost in tuple(self._watchers):
+            lost()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        lent = {WRITER: ChunkWriter(self.transport, self.flow)}
+        lent = {WRITER: ChunkWriter(self.transport, self.flow, self._watchers)}
         self.scope["extensions"] = cast(dict[str, dict[object, object]], lent)
 
 

@@ -10,7 +10,7 @@ from .contestants import KEY
 from .launch import NotStartedError, output
 from .load import Result, Work
 
-Kind = Literal["unpaced", "paced", "held"]
+Kind = Literal["unpaced", "paced", "short", "held"]
 _LIMIT_S: Final = 40.0
 _LOOK_S: Final = 0.25
 
@@ -40,9 +40,16 @@ FULL: Final = (
     ),
     Workload(
         "paced",
-        "256 streams at once, 50 chunks/s each",
+        "256 streams at once, 50 chunks/s each, 400 chunks long",
+        _work(connections=256, streams_each=1, ramp_s=2.0, pace_ms=20, tokens=400),
+        rounds=3,
+        usual_s=11,
+    ),
+    Workload(
+        "short",
+        "the same, two streams of 100 chunks a connection: what a request costs weighs more",
         _work(connections=256, streams_each=2, ramp_s=2.0, pace_ms=20),
-        rounds=4,
+        rounds=2,
         usual_s=7,
     ),
     Workload(
@@ -55,6 +62,7 @@ FULL: Final = (
 )
 _FEWER: Final[tuple[dict[str, Any], ...]] = (
     {"seconds": 0.5},
+    {"tokens": 100, "ramp_s": 1.0},
     {"streams_each": 1, "tokens": 25, "ramp_s": 1.0},
     {"tokens": 2, "ramp_s": 0.5},
 )

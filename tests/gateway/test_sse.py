@@ -148,3 +148,36 @@ def test_completions_keep_their_events() -> None:
     assert out["choices"] == told["choices"]
     assert out["usage"]["prompt_cache_hit_tokens"] == 0
     assert one.finish == "length"
+
+
+def test_deltas_alike_are_translated_as_the_first_was_and_others_as_themselves() -> None:
+    """Each event alone, so that the learned way is taken, against all at once, where it is not."""
+    said = ["a", "b c", 'q"uote', "back\\slash", "", "new\nline", "ü", "}]}", "x"]
+    deltas = [{kind: text} for kind in ("reasoning", "content") for text in said]
+    parts = [event(delta(d, token_ids=None)) for d in [{"role": "assistant"}, *deltas]]
+    parts += [event(delta({"content": "z"}, "stop")), b"data: [DONE]\n\n"]
+    one = tap()
+    alone = b"".join(one.feed(part) for part in parts)
+    for size in (2, 3, 5):
+        grouped, other = b"", tap()
+        for start in range(0, len(parts), size):
+            grouped += other.feed(b"".join(parts[start : start + size]))
+        assert grouped == alone
+    assert one.finish == "stop"
+    assert b'"reasoning":' not in alone
+    assert b"token_ids" not in alone
+
+
+def test_events_never_alike_are_given_up_and_still_right() -> None:
+    one, other = tap(), tap()
+    parts = [event(delta({"reasoning": f"t{i}"}, token_ids=[i])) for i in range(200)]
+    assert b"".join(map(one.feed, parts)) == other.feed(b"".join(parts))
+
+
+def test_nothing_is_passed_on_after_the_end() -> None:
+    one = tap()
+    plain = event(delta({"content": "a"}))
+    for _ in range(3):
+        assert one.feed(plain) == plain
+    one.feed(b"data: [DONE]\n\n")
+    assert one.feed(plain) == b""

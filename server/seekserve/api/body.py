@@ -9,7 +9,7 @@ import asyncio
 from typing import TypeVar
 
 from pydantic import ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from seekserve.api.schemas import Body, ChatRequest, CompletionRequest, Sampling
 from seekserve.config import Limits
@@ -25,20 +25,23 @@ async def read(request: Request, limits: Limits) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > cap:
         raise _too_large(limits)
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size, more = 0, True
     try:
         async with asyncio.timeout(limits.body_s):
-            async for part in request.stream():
-                size += len(part)
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientLeft("The client hung up while it was sending.")
+                parts.append(message.get("body", b""))
+                more = message.get("more_body", False)
+                size += len(parts[-1])
                 if size > cap:
                     raise _too_large(limits)
-                parts.append(part)
     except TimeoutError as error:
         raise SlowBody(
             f"The body did not arrive within {limits.body_s:.0f} s ({size} bytes came). Send it again."
         ) from error
-    except ClientDisconnect as error:
-        raise ClientLeft("The client hung up while it was sending.") from error
     return b"".join(parts)
 
 

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 
 from seekserve.api import body
 from seekserve.api.schemas import ChatRequest, CompletionRequest, Sampling
+from seekserve.api.straight import Endpoint
 from seekserve.config import Tier
 from seekserve.dialect import chat, completions, models
 from seekserve.engine.fleet import Fleet
@@ -85,13 +86,23 @@ class OpenAI:
         return Relay(self._gateway, ask)
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
 def _json(wanted: dict[str, Any]) -> bytes:
     try:
-        return json.dumps(
-            wanted, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode()
+        return _encode(wanted).encode()
     except ValueError as error:  # a lone surrogate, or NaN inside a schema
         raise BadRequest("The body holds text or numbers that JSON cannot carry.") from error
+
+
+def straight(openai: OpenAI) -> dict[str, Endpoint]:
+    """The hot routes, by exact path."""
+    doors: dict[str, Endpoint] = {
+        "/chat/completions": openai.chat,
+        "/completions": openai.completions,
+    }
+    return {prefix + path: door for prefix in ("/v1", "") for path, door in doors.items()}
 
 
 def router(openai: OpenAI) -> APIRouter:

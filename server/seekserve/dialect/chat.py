@@ -29,22 +29,10 @@ EFFORTS = {
 """What clients call an effort -> what DeepSeek knows (DeepSeek's documented synonyms)."""
 
 
-_BEFORE_TOKEN_IDS = -len(b',"token_ids":null}]}\n\n')
-
-
 class Chat:
     """The accent of /chat/completions."""
 
     path = "/v1/chat/completions"
-
-    ordinary = b'"logprobs":null,"finish_reason":null,"token_ids":null}]}\n\n'
-
-    def delta(self, data: bytes) -> bytes:
-        if b'"reasoning":"' in data:
-            if b'"reasoning":""' in data:
-                return events(data)
-            data = data.replace(b'"reasoning":"', b'"reasoning_content":"')
-        return data[:_BEFORE_TOKEN_IDS] + b"}]}\n\n"
 
     def events(self, data: bytes) -> bytes:
         return events(data)

@@ -17,11 +17,6 @@ class Completions:
 
     path = "/v1/completions"
 
-    ordinary = b'"logprobs":null,"finish_reason":null,"stop_reason":null}]}\n\n'
-
-    def delta(self, data: bytes) -> bytes:
-        return data
-
     def events(self, data: bytes) -> bytes:
         return data
 

@@ -13,12 +13,6 @@ class Accent(Protocol):
     path: str
     """The engine's route, such as /v1/chat/completions."""
 
-    ordinary: bytes
-    """How the engine's plain delta ends, blank line included: nothing in such an event but the delta."""
-
-    def delta(self, data: bytes) -> bytes:
-        """One event that ends as `ordinary` says, in the client's words. The hot path."""
-
     def events(self, data: bytes) -> bytes:
         """Whole SSE events of the engine, in the client's words."""
 

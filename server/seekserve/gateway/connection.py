@@ -48,12 +48,13 @@ class Connection(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
+        self._parts: list[bytes] = []
+        self.on_body = self._parts.append  # the parser's callback, without a frame of Python
         self._parser = httptools.HttpResponseParser(self)
         self._sink: Sink | None = None
         self._failure: Exception | None = None
         self._full = False
         self._keep = False
-        self._parts: list[bytes] = []
         self._size = 0
         self._paused = False
         self._head_size = 0
@@ -87,6 +88,7 @@ class Connection(asyncio.Protocol):
         if self._sink is not None:
             self._pass_on(self._sink)
             return
+        self._size += len(data)
         if self._size > HIGH_WATER:
             self._pause()
         self._wake(True)
@@ -108,10 +110,6 @@ class Connection(asyncio.Protocol):
         self._head_size += size
         if self._head_size > MAX_HEAD:
             self._broken = "its headers are longer than 64 KiB"
-
-    def on_body(self, data: bytes) -> None:
-        self._parts.append(data)
-        self._size += len(data)
 
     def on_message_complete(self) -> None:
         self.complete = True
@@ -206,7 +204,8 @@ class Connection(asyncio.Protocol):
         self._heard_at = self._loop.time()
         if self._parts and self._failure is None:
             try:
-                if not sink(self._taken()) and not self.complete:
+                data = self._parts.pop() if len(self._parts) == 1 else self._taken()
+                if not sink(data) and not self.complete:
                     self._full = True
                     self._pause()
             except Exception as error:  # noqa: BLE001  raised again in the task that waits in `poured`
@@ -215,8 +214,9 @@ class Connection(asyncio.Protocol):
             self._wake(True)
 
     def _taken(self) -> bytes:
-        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts.clear()
+        parts = self._parts
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
         self._size = 0
         return data
 

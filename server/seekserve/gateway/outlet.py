@@ -8,11 +8,10 @@ errors still go by `send`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Protocol, cast
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from seekserve.errors import Refusal
 from seekserve.gateway.trace import refuse, trace_of
@@ -42,6 +41,12 @@ class Writer(Protocol):
 
     async def drain(self) -> None:
         """Returns when there is room again."""
+
+    def watch(self, lost: Callable[[], None]) -> bool:
+        """Calls `lost` when the client hangs up; False when it has already."""
+
+    def unwatch(self, lost: Callable[[], None]) -> None:
+        """Forgets `lost`."""
 
 
 class Outlet:
@@ -86,25 +91,26 @@ class Outlet:
             await self.fail(refusal)
 
 
-@asynccontextmanager
-async def while_connected(receive: Receive) -> AsyncIterator[None]:
-    """Cancels the block when the client hangs up, and says so by raising ClientGone."""
-    task = cast(asyncio.Task[None], asyncio.current_task())
-    left = False
+class WhileConnected:
+    """Cancels the block when the client hangs up, and says so by raising ClientGone.
 
-    async def watch() -> None:
-        nonlocal left
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        left = True
-        task.cancel()
+    A callback, not a task that waits in `receive`: that would be a task more for every stream.
+    """
 
-    watcher = asyncio.create_task(watch())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if left and task.uncancel() == 0:
+    def __init__(self, writer: Writer) -> None:
+        self._writer, self._left = writer, False
+
+    async def __aenter__(self) -> None:
+        self._task = cast(asyncio.Task[None], asyncio.current_task())
+        if not self._writer.watch(self._lost):
+            self._writer.unwatch(self._lost)
+            raise ClientGone
+
+    def _lost(self) -> None:
+        self._left = True
+        self._task.cancel()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._writer.unwatch(self._lost)
+        if self._left and kind is asyncio.CancelledError and self._task.uncancel() == 0:
             raise ClientGone from None
-        raise
-    finally:
-        watcher.cancel()

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,7 +21,7 @@ from seekserve.errors import BadRequest, EngineBroke, NotFound, QueueFull, Refus
 from seekserve.gateway.admission import Admission, Lease
 from seekserve.gateway.ask import Ask, Clock
 from seekserve.gateway.connection import Connection, Poured
-from seekserve.gateway.outlet import STREAM_HEADERS, ClientGone, Outlet, while_connected
+from seekserve.gateway.outlet import STREAM_HEADERS, ClientGone, Outlet, WhileConnected
 from seekserve.gateway.sse import Tap, well_formed
 from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
 from seekserve.gateway.upstream import Upstream
@@ -56,10 +54,8 @@ class Relay(Response):
         trace = trace_of(scope)
         outlet = Outlet(send, scope)
         try:
-            async with while_connected(receive), self._asked(trace, outlet) as connection:
-                if not await self._head(connection, outlet):
-                    raise EngineBroke("The engine fell silent.", code="engine_silent")
-                await self._answer(connection, trace, outlet)
+            async with WhileConnected(outlet.writer):
+                await self._run(trace, outlet)
         except ClientGone:
             trace.status, trace.finish = CLIENT_GONE, "client_gone"
         except asyncio.CancelledError:  # by the server, whose time to drain has run out
@@ -70,8 +66,7 @@ class Relay(Response):
         except Refusal as refusal:
             await outlet.fail(refusal)
 
-    @asynccontextmanager
-    async def _asked(self, trace: Trace, outlet: Outlet) -> AsyncIterator[Connection]:
+    async def _run(self, trace: Trace, outlet: Outlet) -> None:
         gateway, ask = self._gateway, self._ask
         tick_s = gateway.listen.keepalive_s
         comment = outlet.comment if ask.stream else None
@@ -81,7 +76,9 @@ class Relay(Response):
             async with gateway.upstream.exchange(
                 address, ask.accent.path, ask.body, trace.engine_id, tick_s
             ) as connection:
-                yield connection
+                if not await self._head(connection, outlet):
+                    raise EngineBroke("The engine fell silent.", code="engine_silent")
+                await self._answer(connection, trace, outlet)
 
     async def _head(self, connection: Connection, outlet: Outlet) -> bool:
         """Waits for the engine's status line; False when it stayed away too long.
@@ -127,10 +124,10 @@ class Relay(Response):
 
     async def _pump(self, connection: Connection, tap: Tap, outlet: Outlet) -> None:
         """Lets the engine's reads flow into the client's socket, and minds what interrupts them."""
-        write = outlet.writer.write
+        write, feed = outlet.writer.write, tap.feed
 
         def sink(data: bytes) -> bool:
-            room = write(out) if (out := tap.feed(data)) else True
+            room = write(out) if (out := feed(data)) else True
             if tap.broke:
                 raise tap.broke
             return room

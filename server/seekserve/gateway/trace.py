@@ -7,9 +7,9 @@ the place in the code, never the exception's text, which may hold a prompt.
 from __future__ import annotations
 
 import re
+import secrets
 import time
 import traceback
-import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,7 +62,7 @@ class Tracing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        unique = uuid.uuid4().hex
+        unique = secrets.token_hex(16)
         trace = Trace(_given_id(scope) or unique, time.perf_counter(), unique)
         scope["trace"] = trace
         started = False
