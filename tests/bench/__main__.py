@@ -120,7 +120,7 @@ async def _turn(lane: Lane, workload: Workload) -> None:
     began = time.monotonic()
     lane.row.samples.append(await turn(workload, lane.address, lane.pid))
     if time.monotonic() - began > _TOO_SLOW * workload.usual_s:
-        lane.slow.add(workload.kind)
+        lane.slow |= {"short", "paced"} if workload.kind == "short" else {workload.kind}
 
 
 async def bench(options: argparse.Namespace, console: Console) -> list[Row]:

@@ -39,18 +39,18 @@ FULL: Final = (
         usual_s=3,
     ),
     Workload(
+        "short",
+        "256 streams at once, 50 chunks/s each, 100 chunks long: what a request costs weighs more",
+        _work(connections=256, streams_each=2, ramp_s=2.0, pace_ms=20),
+        rounds=2,
+        usual_s=7,
+    ),
+    Workload(
         "paced",
         "256 streams at once, 50 chunks/s each, 400 chunks long",
         _work(connections=256, streams_each=1, ramp_s=2.0, pace_ms=20, tokens=400),
         rounds=3,
         usual_s=11,
-    ),
-    Workload(
-        "short",
-        "the same, two streams of 100 chunks a connection: what a request costs weighs more",
-        _work(connections=256, streams_each=2, ramp_s=2.0, pace_ms=20),
-        rounds=2,
-        usual_s=7,
     ),
     Workload(
         "held",
@@ -62,8 +62,8 @@ FULL: Final = (
 )
 _FEWER: Final[tuple[dict[str, Any], ...]] = (
     {"seconds": 0.5},
-    {"tokens": 100, "ramp_s": 1.0},
     {"streams_each": 1, "tokens": 25, "ramp_s": 1.0},
+    {"tokens": 100, "ramp_s": 1.0},
     {"tokens": 2, "ramp_s": 0.5},
 )
 QUICK: Final = tuple(
