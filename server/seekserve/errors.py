@@ -5,6 +5,8 @@ SeekserveError
 │   ├── ConfigError        2   a tier file, flag or variable is wrong
 │   ├── PortTaken          2   somebody else listens there
 │   ├── OpenToTheWorld     2   bound beyond loopback without a key
+│   ├── UnknownName        2   no such model or accelerator in the catalog
+│   ├── Impossible         2   a layout, format or flag that cannot be, whatever the memory
 │   └── EngineFailed       3   the engine did not start, or died for good
 └── Refusal                    an HTTP answer in the client's own error shape
     ├── BadRequest       400   what was sent cannot be served as it is
@@ -54,6 +56,14 @@ class PortTaken(StartError):
 
 
 class OpenToTheWorld(StartError):
+    exit_code = 2
+
+
+class UnknownName(StartError):
+    exit_code = 2
+
+
+class Impossible(StartError):
     exit_code = 2
 
 

@@ -1,0 +1,281 @@
+"""The facts a plan is made of, as shipped in configs/catalog: accelerators, platforms, models.
+
+Names are forgiving: case, spaces and dashes do not matter, vendors' words may be left out, and a miss
+names the nearest. Every entry carries where its figures come from and how sure they are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from seekserve.config import Flag, configs_dir
+from seekserve.errors import ConfigError, UnknownName
+
+Sure = Literal["V", "S", "C", "U"]
+Speculative = dict[str, Any]
+# Words a name may carry or not: vendors' and brands', never what tells two products apart.
+_NOISE = re.compile(
+    r"\b(nvidia|geforce|amd|instinct|radeon|huawei|google|intel|deepseek[- ]ai/|graphics|gpu)\b"
+)
+
+
+class Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Link(Fact):
+    name: str
+    gbs: float
+    p2p: bool
+
+
+class Accelerator(Fact):
+    """One kind of device as vLLM sees it. Units as in accelerators.yaml: GiB, GB/s, TFLOPS."""
+
+    id: str
+    name: str
+    also: tuple[str, ...] = ()
+    platform: str
+    arch: str
+    memory_gib: float | None
+    bandwidth_gbs: float
+    tflops: dict[str, float] = {}
+    link: Link | None = None
+    per_node: int = 8
+    dies: int = 1
+    source: str
+    sure: Sure
+
+
+class Platform(Fact):
+    """Where vLLM runs: the version pinned there, and what an engine and its container need."""
+
+    id: str
+    name: str
+    vllm: str | None
+    utilization: float
+    image: str
+    install: str
+    visible: str
+    env: dict[str, str] = {}
+    args: dict[str, Flag] = {}
+    container: dict[str, Any] = {}
+    notes: str = ""
+    source: str
+    sure: Sure
+
+
+class Kernels(Fact):
+    """What the pinned vLLM can run on the silicon whose `arch` matches; null is cannot."""
+
+    arch: tuple[str, ...]
+    dense_mla: str | None
+    sparse_mla: str | None
+    v4: str | None
+    v41: str | None = "as v4"
+    why_not_sparse: str = ""
+    fp8_weights: str | None
+    int8_weights: str | None
+    int4_weights: str | None
+    fp4_experts: str | None
+    nvfp4_weights: str | None
+    fp8_kv_gqa: bool
+    fp8_kv_mla: bool
+    bf16: bool
+    since: dict[str, str] = {}
+    source: str
+    sure: Sure
+
+
+class Family(Fact):
+    """What serving one chat format needs."""
+
+    id: str
+    thinking: Literal["always", "hybrid", "never"]
+    thinks_by_default: bool
+    reasoning_parser: str | None
+    tool_parser: str | None
+    chat_template: str | None
+    tokenizer_mode: str | None
+    attention: Literal["gqa", "mla", "dsa", "csa"]
+    temperature: float
+    top_p: float
+    effort: dict[str, str | int] | None
+    fim: bool
+    min_vllm: str | dict[str, str]
+    trust_remote_code: bool
+    args: dict[str, Flag] = {}
+    env: dict[str, str] = {}
+    kv_cache_dtypes: tuple[str, ...]
+    speculative: Speculative | None
+    source: str
+    sure: Sure
+
+
+class Variant(Fact):
+    """One checkpoint of a model: a format of its weights."""
+
+    repo: str
+    disk_gb: float
+    group_size: int | None = None
+    platforms: tuple[str, ...] = ()
+    quantization: str | None = None
+    source: str
+    sure: Sure
+
+
+class Elsewhere(Fact):
+    """What is different about a model on one platform."""
+
+    weights: str | None = None
+    args: dict[str, Flag] = {}
+    kv_cache_dtypes: tuple[str, ...] = ()
+    speculative: Speculative | None = None
+
+
+class CatalogModel(Fact):
+    id: str
+    name: str
+    repo: str
+    also: tuple[str, ...] = ()
+    family: str
+    geometry: str
+    kind: Literal["chat", "code", "base"]
+    released: date
+    licence: str
+    params_b: float
+    active_b: float
+    context: int
+    drafter_gb: float | None = None
+    engram_host_gb: float | None = None
+    speculative: Speculative | None = None
+    platforms: dict[str, Elsewhere] = {}
+    weights: dict[str, Variant] = Field(min_length=1)
+    source: str
+    sure: Sure
+
+
+Named = TypeVar("Named", Accelerator, CatalogModel)
+
+
+class Catalog(Fact):
+    """All of it. `find_*` raise UnknownName with the nearest names."""
+
+    accelerators: dict[str, Accelerator]
+    platforms: dict[str, Platform]
+    kernel_rows: tuple[Kernels, ...]
+    geometries: dict[str, dict[str, Any]]
+    families: dict[str, Family]
+    models: dict[str, CatalogModel]
+
+    def accelerator(self, name: str, memory_gib: float | None = None) -> Accelerator:
+        """By id, product name or what a driver calls it; `memory_gib` tells namesakes apart."""
+        return _find(name, "accelerator", self._accelerators, memory_gib)
+
+    def model(self, name: str) -> CatalogModel:
+        """By id, repository (of any variant) or a name people use."""
+        return _find(name, "model", self._models)
+
+    def kernels(self, arch: str) -> Kernels:
+        for row in self.kernel_rows:
+            if any(fnmatch(arch, pattern) for pattern in row.arch):
+                return row
+        raise ConfigError(f"configs/catalog/platforms.yaml has no kernels row for {arch!r}.")
+
+    def variant_of(self, repo: str) -> str | None:
+        """The weights' format that this repository holds, where it is one of the catalog's."""
+        for model in self.models.values():
+            for weights, variant in model.weights.items():
+                if variant.repo.lower() == repo.lower():
+                    return weights
+        return None
+
+    @cached_property
+    def _accelerators(self) -> dict[str, list[Accelerator]]:
+        return _spellings((x, (x.id, x.name, *x.also)) for x in self.accelerators.values())
+
+    @cached_property
+    def _models(self) -> dict[str, list[CatalogModel]]:
+        return _spellings(
+            (m, (m.id, m.name, m.repo, *m.also, *(v.repo for v in m.weights.values())))
+            for m in self.models.values()
+        )
+
+
+def _spellings(entries: Iterable[tuple[Named, tuple[str, ...]]]) -> dict[str, list[Named]]:
+    known: dict[str, list[Named]] = {}
+    for entry, names in entries:
+        for plain in {_plain(name) for name in names}:
+            known.setdefault(plain, []).append(entry)
+    return known
+
+
+def _plain(name: str) -> str:
+    """A name without case, separators, a repository's owner and vendors' words."""
+    text = _NOISE.sub(" ", name.lower().rsplit("/", 1)[-1])
+    return re.sub(r"[^a-z0-9.]", "", text).removeprefix("deepseek")
+
+
+def _find(
+    name: str, what: str, known: Mapping[str, list[Named]], memory_gib: float | None = None
+) -> Named:
+    plain = _plain(name)
+    found = known.get(plain) or known.get(f"rtx{plain}") or known.get(f"rtx{plain}g")
+    if not found:
+        near = difflib.get_close_matches(plain, known, n=4, cutoff=0.5)
+        ids = sorted({entry.id for key in near for entry in known[key]})
+        hint = f" Did you mean {', '.join(ids[:4])}?" if ids else ""
+        raise UnknownName(
+            f"There is no {what} called {name[:60]!r} in the catalog.{hint}",
+            f"seekserve {'gpus' if what == 'accelerator' else 'models'} lists them all.",
+        )
+    if memory_gib is None or len(found) == 1:
+        return found[0]
+    return min(found, key=lambda entry: abs((getattr(entry, "memory_gib", 0) or 0) - memory_gib))
+
+
+def load_catalog(folder: Path | None = None) -> Catalog:
+    """The shipped catalog, or one in `folder`. Raises ConfigError naming the file and the field."""
+    folder = folder or configs_dir() / "catalog"
+    pages = {
+        name: _page(folder / f"{name}.yaml") for name in ("accelerators", "platforms", "models")
+    }
+    try:
+        return Catalog.model_validate(
+            {
+                "accelerators": _keyed(pages["accelerators"]["accelerators"]),
+                "platforms": _keyed(pages["platforms"]["platforms"]),
+                "kernel_rows": pages["platforms"]["kernels"],
+                "geometries": pages["models"]["geometries"],
+                "families": _keyed(pages["models"]["families"]),
+                "models": _keyed(pages["models"]["models"]),
+            }
+        )
+    except ValidationError as error:
+        worst = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in worst["loc"])
+        raise ConfigError(
+            f"The catalog in {folder} does not fit: {where}: {worst['msg']}"
+        ) from error
+
+
+def _keyed(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: {"id": key, **entry} for key, entry in entries.items()}
+
+
+def _page(path: Path) -> Any:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is
+    try:
+        return yaml.load(path.read_text(), loader)  # noqa: S506  both are the safe loader
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"Cannot read {path}: {error}") from error

@@ -1,0 +1,91 @@
+"""Weight formats: bytes per parameter, scales and zero points included. Pure.
+
+`linear` is for attention and dense projections, `experts` for routed experts; embeddings, the output
+head, norms and routers stay in 16 bits in all of them (vLLM 0.32, layers/quantization).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from seekserve.errors import Impossible
+
+GROUP = 128
+FP8 = 1 + 4 / (128 * 128)  # e4m3 and one float32 scale for each 128x128 block
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """`rate` names the arithmetic: which of an accelerator's `tflops` its matrix products reach."""
+
+    name: str
+    linear: float
+    experts: float
+    rate: str
+    kernel: str  # the kernels row that must not be null; "" for 16-bit weights, which all can do
+
+
+def _int4(group: int, zeros: bool) -> float:
+    return 0.5 + (2 + (0.5 if zeros else 0)) / group
+
+
+FORMATS = {
+    "bf16": Format("bf16", 2, 2, "bf16", ""),
+    "fp16": Format("fp16", 2, 2, "bf16", ""),
+    "fp8": Format("fp8", FP8, FP8, "fp8", "fp8_weights"),
+    "mxfp8": Format("mxfp8", 1 + 1 / 32, 1 + 1 / 32, "fp8", "fp8_weights"),
+    "int8": Format("int8", 1.001, 1.001, "int8", "int8_weights"),
+    "int4": Format("int4", _int4(GROUP, False), _int4(GROUP, False), "bf16", "int4_weights"),
+    "gptq": Format("gptq", _int4(GROUP, True), _int4(GROUP, True), "bf16", "int4_weights"),
+    "awq": Format("awq", _int4(GROUP, True), _int4(GROUP, True), "bf16", "int4_weights"),
+    # NVIDIA's re-quants leave attention in 16 bits; MXFP4 ones likewise.
+    "nvfp4": Format("nvfp4", 2, 0.5 + 1 / 16, "fp4", "nvfp4_weights"),
+    "mxfp4": Format("mxfp4", 2, 0.5 + 1 / 32, "fp4", "fp4_experts"),
+    "fp4fp8": Format("fp4fp8", FP8, 0.5 + 1 / 32, "fp8", "fp4_experts"),
+    "w8a8-ascend": Format("w8a8-ascend", 1.001, 1.001, "int8", "int8_weights"),
+    "w4a8-ascend": Format("w4a8-ascend", 1.001, 0.502, "int8", "int8_weights"),
+}
+SPELLINGS = {"w4a16": "int4", "w8a8": "int8", "bfloat16": "bf16", "float16": "fp16", "half": "fp16"}
+
+
+def read_format(name: str, group: int | None = None) -> Format:
+    """A format by name. Raises Impossible with those there are."""
+    plain = name.lower()
+    plain = SPELLINGS.get(plain, plain)
+    if plain not in FORMATS:
+        raise Impossible(f"Weights cannot be {name[:40]!r}.", f"Known: {', '.join(FORMATS)}.")
+    known = FORMATS[plain]
+    if group and known.kernel == "int4_weights":
+        size = _int4(group, plain != "int4")
+        return replace(known, linear=size, experts=size)
+    return known
+
+
+def of_config(config: Mapping[str, Any]) -> Format:
+    """The format that a checkpoint's config.json says its weights are in."""
+    quantization = config.get("quantization_config") or {}
+    method = str(quantization.get("quant_method") or "")
+    bits, group = quantization.get("bits"), quantization.get("group_size")
+    if method in ("compressed-tensors", "auto-round") and not bits:
+        bits, group = _compressed_tensors(quantization)
+    if config.get("expert_dtype") == "fp4":
+        return FORMATS["fp4fp8"]
+    if not method:
+        return FORMATS["bf16"]
+    if bits == 4:
+        base = read_format("int4" if method == "compressed-tensors" else method, group or GROUP)
+        only_experts = "expert" in str(quantization.get("targets", "")).lower()
+        return replace(base, linear=2.0) if only_experts else base
+    if method == "modelopt" or "nvfp4" in method:
+        return FORMATS["nvfp4"]
+    return FORMATS["fp8" if "fp8" in method else "int8"]
+
+
+def _compressed_tensors(quantization: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Bits and group size of the first group's weights, in compressed-tensors' own layout."""
+    for group in (quantization.get("config_groups") or {}).values():
+        weights = group.get("weights") or {}
+        return weights.get("num_bits"), weights.get("group_size")
+    return None, None

@@ -1,0 +1,37 @@
+"""How a model is laid over devices: tensor, pipeline, data and expert parallelism. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Sizes of each kind of parallelism. `dcp` splits the KV cache's tokens over ranks of a TP group.
+
+    Experts lie over all TP x DP ranks in either case: with `ep` whole experts, without it slices of
+    every expert (vLLM flattens TP over DP for mixtures of experts).
+    """
+
+    tp: int = 1
+    pp: int = 1
+    dp: int = 1
+    ep: bool = False
+    dcp: int = 1
+    nodes: int = 1
+
+    @property
+    def gpus(self) -> int:
+        return self.tp * self.pp * self.dp
+
+    @property
+    def expert_ranks(self) -> int:
+        return self.tp * self.dp
+
+    def layers_of(self, layers: int, rank: int) -> range:
+        """The layers of one pipeline rank (vLLM's get_pp_indices)."""
+        sizes = [layers // self.pp] * self.pp
+        for back in range(2, layers % self.pp + 2):
+            sizes[-back] += 1
+        start = sum(sizes[:rank])
+        return range(start, start + sizes[rank])

@@ -1,0 +1,262 @@
+"""The decision: which format, layout and length of a model this hardware gets. Pure.
+
+Choices that were not made for it are tried from the best to the least: weights as published before
+quantised ones, with the drafter before without it, as many sequences as the engine takes by default
+before fewer. The first that reaches a comfortable context wins, else the one that reaches furthest. An
+FP8 KV cache is never chosen unasked: it costs quality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from seekserve.errors import Impossible
+from seekserve.plan import allowed
+from seekserve.plan.catalog import Catalog, Kernels
+from seekserve.plan.fitting import Fit, fit
+from seekserve.plan.formats import FORMATS, Format, read_format
+from seekserve.plan.layout import Layout
+from seekserve.plan.memory import Verdict
+from seekserve.plan.reasons import advice, reasons
+from seekserve.plan.speed import bounds
+from seekserve.plan.subjects import cluster_here, cluster_of, of_catalog, subject_of
+from seekserve.plan.version import Version, read_version
+from seekserve.plan.wish import Cluster, Plan, Speed, Subject, Wish
+
+__all__ = ["cluster_here", "cluster_of", "plan", "subject_of", "survey"]
+
+COMFORTABLE = 32768  # tokens of context that a chat with reasoning wants
+USABLE = 16384
+FIDELITY = (
+    "bf16", "fp16", "fp4fp8", "fp8", "mxfp8", "w8a8-ascend", "int8", "nvfp4", "w4a8-ascend", "mxfp4",
+    "int4", "gptq", "awq",
+)  # fmt: skip
+RANK: dict[Verdict, int] = {"fits": 2, "tight": 1, "does_not_fit": 0}
+
+
+def plan(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> Plan:
+    """The best that can be had, with advice. Raises Impossible for what no memory makes possible."""
+    answer = decide(catalog, subject, cluster, wish)
+    return replace(answer, advice=advice(catalog, answer, wish, decide))
+
+
+def decide(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> Plan:
+    """`plan` without advice, which asks for its neighbours."""
+    if subject.family and subject.name in catalog.models:
+        subject = of_catalog(catalog, catalog.models[subject.name], cluster.platform.id)
+    kernels = catalog.kernels(cluster.accelerator.arch)
+    version = _version(cluster, wish)
+    if why := allowed.refused(subject, cluster, kernels, version):
+        return _refusal(subject, cluster, wish, version, why)
+    found = list(_candidates(subject, cluster, wish, kernels, version))
+    if not found:
+        why = _nothing(subject, cluster, wish, kernels)
+        return _refusal(subject, cluster, wish, version, why)
+    return _told(subject, cluster, wish, version, kernels, _best(found))
+
+
+def survey(catalog: Catalog, cluster: Cluster, wish: Wish) -> tuple[Plan, ...]:
+    """Every chat and code model on this hardware, the best first."""
+    plans = [
+        decide(catalog, of_catalog(catalog, model, cluster.platform.id), cluster, wish)
+        for model in catalog.models.values()
+        if model.kind != "base"
+    ]
+    return tuple(sorted(plans, key=lambda p: _worth(catalog, p), reverse=True))
+
+
+def _worth(catalog: Catalog, one: Plan) -> tuple[int, bool, bool, float, int]:
+    """Fits first, then a usable context, then models that reason, then the larger and newer ones."""
+    model = catalog.models[one.subject.name]
+    usable = one.max_model_len >= USABLE and one.verdict == "fits"
+    reasons = catalog.families[model.family].thinking != "never"
+    return RANK[one.verdict], usable, reasons, model.params_b, model.released.toordinal()
+
+
+def _version(cluster: Cluster, wish: Wish) -> Version:
+    return wish.version or read_version(cluster.platform.vllm or "0.33")
+
+
+def _candidates(
+    subject: Subject, cluster: Cluster, wish: Wish, kernels: Kernels, version: Version
+) -> Iterator[Fit]:
+    for form in _formats(subject, wish, kernels, cluster):
+        for dtype in _kv_dtypes(subject, wish, kernels, cluster):
+            for layout in layouts(subject, cluster, wish, form):
+                for drafting in _drafting(subject, wish):
+                    for asked in _batches(subject, wish):
+                        yield fit(subject, cluster, asked, form, layout, dtype, version, drafting)
+
+
+def _batches(subject: Subject, wish: Wish) -> list[Wish]:
+    """The engine's default of sequences; where no length is fixed also fewer: their graphs are smaller."""
+    if wish.max_num_seqs or wish.max_model_len:
+        return [wish]
+    fewer = (64, 16) if subject.shape.attention == "csa" else (64,)
+    return [wish, *(replace(wish, max_num_seqs=count) for count in fewer)]
+
+
+def _formats(subject: Subject, wish: Wish, kernels: Kernels, cluster: Cluster) -> list[Format]:
+    if wish.weights:
+        asked = [subject.formats.get(wish.weights) or read_format(wish.weights)]
+        if why := allowed.unfit_format(asked[0], kernels, cluster):
+            raise Impossible(why, "Leave --weights out to see what can run there.")
+        return asked
+    if subject.platform_weights in subject.formats:
+        return [subject.formats[subject.platform_weights or ""]]
+    known = sorted(subject.formats.items(), key=lambda item: FIDELITY.index(item[0]))
+    fit_there = [f for _, f in known if not allowed.unfit_format(f, kernels, cluster)]
+    return [
+        f
+        for f in fit_there
+        if f.name != "awq" or len(fit_there) == 1 or "int4" not in subject.formats
+    ]
+
+
+def _kv_dtypes(subject: Subject, wish: Wish, kernels: Kernels, cluster: Cluster) -> list[str]:
+    if wish.kv_cache_dtype:
+        if why := allowed.unfit_kv(subject.shape, wish.kv_cache_dtype, kernels, cluster):
+            raise Impossible(why, "Leave --kv-cache-dtype at auto there.")
+        return [wish.kv_cache_dtype]
+    if subject.shape.attention == "csa":
+        return ["fp8"]
+    known = tuple("auto" if d == "bfloat16" else d for d in subject.platform_kv) or ("auto",)
+    return [d for d in known if not allowed.unfit_kv(subject.shape, d, kernels, cluster)]
+
+
+def _drafting(subject: Subject, wish: Wish) -> list[bool]:
+    """A drafter that was trained with the model is used where there is room; MTP where asked for."""
+    said = subject.speculative
+    if said is None or wish.speculate is False:
+        return [False]
+    if wish.speculate:
+        return [True]
+    return [True, False] if said.get("method") == "dspark" else [False]
+
+
+def layouts(subject: Subject, cluster: Cluster, wish: Wish, form: Format) -> list[Layout]:
+    """Every layout that uses all devices and that the wish and the shape allow, the preferred first."""
+    asked = wish.tp, wish.pp, wish.dp
+    free = all(value is None for value in asked)
+    options = _usual(subject, cluster) if free else _asked(cluster, wish)
+    made = [
+        replace(layout, ep=_ep(subject, layout, wish), dcp=wish.dcp or 1, nodes=cluster.nodes)
+        for layout in options
+    ]
+    can = [layout for layout in made if not allowed.indivisible(subject.shape, form, layout)]
+    return [layout for layout in can if layout.tp == can[0].tp]
+
+
+def _asked(cluster: Cluster, wish: Wish) -> list[Layout]:
+    """What was asked for, the rest filled up with the devices there are."""
+    pp, dp = wish.pp or 1, wish.dp or 1
+    tp = wish.tp or max(1, cluster.gpus // (pp * dp))
+    if wish.dp is None and wish.pp is None and tp < cluster.gpus and cluster.nodes > 1:
+        pp = cluster.gpus // tp
+    if tp == dp == cluster.gpus:  # some engines say it so when attention is data-parallel
+        tp = 1
+    if tp * pp * dp > cluster.gpus:
+        raise Impossible(
+            f"TP {tp} x PP {pp} x DP {dp} is {tp * pp * dp} devices; there are {cluster.gpus}.",
+            "Lower one of them, or name more devices with --gpu NAME:COUNT and --nodes.",
+        )
+    return [Layout(tp, pp, dp)]
+
+
+def _usual(subject: Subject, cluster: Cluster) -> list[Layout]:
+    """The widest TP that a node allows. Over nodes: stages, but V4, whose cache is small, by DP.
+
+    Nodes of one device each are made for TP across them (GB10 and its network).
+    """
+    sizes = [tp for tp in range(cluster.per_node, 0, -1) if cluster.per_node % tp == 0]
+    spread = subject.shape.attention == "csa"
+    options = [Layout(cluster.nodes)] if cluster.per_node == 1 and cluster.nodes > 1 else []
+    for tp in sizes:
+        rest = cluster.per_node // tp
+        if spread:
+            options.append(Layout(tp, 1, rest * cluster.nodes))
+        else:
+            options.append(Layout(tp, cluster.nodes, rest))
+            options.append(Layout(tp, cluster.nodes * rest, 1))
+    return options
+
+
+def _ep(subject: Subject, layout: Layout, wish: Wish) -> bool:
+    if subject.shape.experts is None or layout.expert_ranks == 1:
+        return False
+    if wish.ep is not None:
+        return wish.ep
+    return layout.dp > 1 or subject.shape.attention == "csa"
+
+
+def _best(found: list[Fit]) -> Fit:
+    """The first that fits comfortably, else usably; else what reaches furthest."""
+    for enough in (COMFORTABLE, USABLE):
+        for one in found:
+            if one.verdict == "fits" and one.length >= min(enough, one.full_length):
+                return one
+    return max(found, key=lambda one: (RANK[one.verdict], one.length, one.available))
+
+
+def _told(
+    subject: Subject,
+    cluster: Cluster,
+    wish: Wish,
+    version: Version,
+    kernels: Kernels,
+    best: Fit,
+) -> Plan:
+    native = not best.form.kernel or getattr(kernels, best.form.kernel) == "native"
+    speed = bounds(
+        subject.shape, best.form, best.layout, cluster, best.kv_dtype,
+        best.available, best.step.sequences, wish.price_per_hour, native,
+    )  # fmt: skip
+    answer = Plan(
+        verdict=best.verdict,
+        subject=subject,
+        cluster=cluster,
+        weights=best.form.name,
+        kv_cache_dtype=best.kv_dtype,
+        layout=best.layout,
+        utilization=best.utilization,
+        weights_bytes=best.weights,
+        overhead=best.overhead,
+        kv_bytes=best.available,
+        kv_bytes_per_token=best.cache.per_token,
+        request_bytes=best.request,
+        max_model_len=best.length,
+        max_num_seqs=best.step.sequences,
+        max_num_batched_tokens=best.step.tokens,
+        enforce_eager=wish.enforce_eager,
+        drafting=best.drafting,
+        version=version,
+        speed=speed,
+    )
+    return replace(answer, reasons=reasons(answer, best, kernels))
+
+
+def _refusal(subject: Subject, cluster: Cluster, wish: Wish, version: Version, why: str) -> Plan:
+    name = wish.weights or next(iter(subject.formats), "bf16")
+    return Plan(
+        verdict="does_not_fit", subject=subject, cluster=cluster, weights=name,
+        kv_cache_dtype=wish.kv_cache_dtype or "auto",
+        layout=Layout(cluster.per_node, cluster.nodes, nodes=cluster.nodes),
+        utilization=wish.utilization or cluster.platform.utilization,
+        weights_bytes=0, overhead=None, kv_bytes=0, kv_bytes_per_token=0, request_bytes=0,
+        max_model_len=wish.max_model_len or subject.context, max_num_seqs=0,
+        max_num_batched_tokens=0, enforce_eager=wish.enforce_eager, drafting=False,
+        version=version, speed=Speed(), reasons=(why,),
+    )  # fmt: skip
+
+
+def _nothing(subject: Subject, cluster: Cluster, wish: Wish, kernels: Kernels) -> str:
+    """Why there is not one candidate."""
+    formats = [FORMATS[name] for name in subject.formats if name in FORMATS]
+    told = [allowed.unfit_format(form, kernels, cluster) for form in formats]
+    if formats and all(told):
+        return told[0]
+    form = formats[0] if formats else FORMATS["bf16"]
+    tp = wish.tp or cluster.per_node
+    why = allowed.indivisible(subject.shape, form, Layout(tp, wish.pp or 1, wish.dp or 1))
+    return why or f"No checkpoint of {subject.name} is known for {cluster.platform.name}."

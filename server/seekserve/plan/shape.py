@@ -1,0 +1,187 @@
+"""A checkpoint's config.json -> the numbers that sizes and speeds follow from. Pure.
+
+Field names are the Hugging Face configs' own; how each is used was read in vLLM 0.32's models
+(deepseek_v2.py, models/deepseek_v4, qwen2.py, llama.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from seekserve.errors import ConfigError
+
+Attention = Literal["gqa", "mla", "dsa", "csa"]
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """A mixture of experts: `routed` of `inner` width, `active` of them per token, `shared` always."""
+
+    routed: int
+    shared: int
+    active: int
+    inner: int
+    first_dense: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latent:
+    """Multi-head latent attention: ranks and head widths (values, not bytes)."""
+
+    q_rank: int
+    kv_rank: int
+    nope: int
+    rope: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Indexer:
+    heads: int
+    width: int
+    top_k: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """V4's attention: one ratio per layer (0: the window alone), states of `head` values."""
+
+    ratios: tuple[int, ...]
+    window: int
+    q_rank: int
+    out_rank: int
+    out_groups: int
+    kv_sources: tuple[int, ...]
+    index_sources: tuple[int, ...]
+    copies: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A model's geometry. Widths are values, not bytes; `max_len` is in tokens."""
+
+    architecture: str
+    attention: Attention
+    layers: int
+    hidden: int
+    inner: int
+    heads: int
+    kv_heads: int
+    head: int
+    vocab: int
+    tied: bool
+    max_len: int
+    biased: bool
+    experts: Experts | None = None
+    latent: Latent | None = None
+    indexer: Indexer | None = None
+    compressed: Compressed | None = None
+    mtp_layers: int = 0
+    drafter_layers: int = 0
+    drafter_experts: int = 0
+    expert_format: str = ""
+
+    @property
+    def dense_layers(self) -> int:
+        """Layers whose feed-forward part is not a mixture of experts."""
+        return self.experts.first_dense if self.experts else self.layers
+
+
+def read_shape(config: Mapping[str, Any]) -> Shape:
+    """The geometry in a config.json. Raises ConfigError naming what is missing."""
+    text = {**config, **(config.get("text_config") or {})}
+    try:
+        return _shape(text)
+    except KeyError as error:
+        raise ConfigError(
+            f"This config.json has no {error}: it is not a text model's that vLLM could size.",
+            "Give the config.json of a Llama, Qwen2, Qwen3 or DeepSeek checkpoint.",
+        ) from error
+
+
+def _shape(c: Mapping[str, Any]) -> Shape:
+    architecture = str((c.get("architectures") or ["unknown"])[0])
+    heads = int(c["num_attention_heads"])
+    return Shape(
+        architecture=architecture,
+        attention=_attention(c),
+        layers=int(c["num_hidden_layers"]),
+        hidden=int(c["hidden_size"]),
+        inner=int(c.get("intermediate_size") or 0),
+        heads=heads,
+        kv_heads=int(c.get("num_key_value_heads") or heads),
+        head=int(c.get("head_dim") or c["hidden_size"] // heads),
+        vocab=int(c["vocab_size"]),
+        tied=bool(c.get("tie_word_embeddings")),
+        max_len=int(c.get("max_position_embeddings") or 4096),
+        biased=architecture.startswith("Qwen2"),
+        experts=_experts(c),
+        latent=_latent(c),
+        indexer=_indexer(c),
+        compressed=_compressed(c),
+        mtp_layers=0 if c.get("dspark_block_size") else int(c.get("num_nextn_predict_layers") or 0),
+        drafter_layers=_drafter_layers(c),
+        drafter_experts=int(c.get("dspark_n_routed_experts") or c.get("n_routed_experts") or 0),
+        expert_format=str(c.get("expert_dtype") or ""),
+    )
+
+
+def _attention(c: Mapping[str, Any]) -> Attention:
+    if c.get("compress_ratios"):
+        return "csa"
+    if c.get("kv_lora_rank"):
+        return "dsa" if c.get("index_topk") else "mla"
+    return "gqa"
+
+
+def _experts(c: Mapping[str, Any]) -> Experts | None:
+    if not c.get("n_routed_experts"):
+        return None
+    return Experts(
+        routed=int(c["n_routed_experts"]),
+        shared=int(c.get("n_shared_experts") or 0),
+        active=int(c["num_experts_per_tok"]),
+        inner=int(c["moe_intermediate_size"]),
+        first_dense=int(c.get("first_k_dense_replace") or 0),
+    )
+
+
+def _latent(c: Mapping[str, Any]) -> Latent | None:
+    if not c.get("kv_lora_rank"):
+        return None
+    return Latent(
+        q_rank=int(c.get("q_lora_rank") or 0),
+        kv_rank=int(c["kv_lora_rank"]),
+        nope=int(c["qk_nope_head_dim"]),
+        rope=int(c["qk_rope_head_dim"]),
+        value=int(c["v_head_dim"]),
+    )
+
+
+def _indexer(c: Mapping[str, Any]) -> Indexer | None:
+    if not c.get("index_topk"):
+        return None
+    return Indexer(int(c["index_n_heads"]), int(c["index_head_dim"]), int(c["index_topk"]))
+
+
+def _compressed(c: Mapping[str, Any]) -> Compressed | None:
+    if not c.get("compress_ratios"):
+        return None
+    return Compressed(
+        ratios=tuple(int(r) for r in c["compress_ratios"][: int(c["num_hidden_layers"])]),
+        window=int(c["sliding_window"]),
+        q_rank=int(c["q_lora_rank"]),
+        out_rank=int(c["o_lora_rank"]),
+        out_groups=int(c["o_groups"]),
+        kv_sources=tuple(c.get("kv_source_layer_ids") or ()),
+        index_sources=tuple(c.get("index_source_layer_ids") or ()),
+        copies=int(c.get("hc_mult") or 1),
+    )
+
+
+def _drafter_layers(c: Mapping[str, Any]) -> int:
+    if not c.get("dspark_block_size"):
+        return 0
+    return int(c.get("n_mtp_layers") or c.get("num_nextn_predict_layers") or 3)

@@ -1,0 +1,142 @@
+"""Words -> the things a plan is about: clusters and models. Reads a config.json, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from seekserve.errors import ConfigError, Impossible, UnknownName
+from seekserve.plan.catalog import Accelerator, Catalog, CatalogModel, Link, Platform
+from seekserve.plan.detect import Machine
+from seekserve.plan.formats import of_config, read_format
+from seekserve.plan.shape import read_shape
+from seekserve.plan.wish import Cluster, Subject
+
+GENERIC = "generic"
+CPU_BY_ISA = {"amx": "cpu-amx", "avx512": "cpu-avx512", "arm": "cpu-arm"}
+
+
+def cluster_of(
+    catalog: Catalog,
+    gpu: str,
+    nodes: int = 1,
+    memory_gib: float | None = None,
+    bandwidth_gbs: float | None = None,
+    platform: str | None = None,
+) -> Cluster:
+    """`rtx-4090:4` on each of `nodes`. Raises UnknownName or Impossible."""
+    name, _, count = gpu.partition(":")
+    if not (count or "1").isdigit() or not 1 <= int(count or 1) <= 1024:
+        raise Impossible(f"--gpu {gpu[:40]!r}: the number is not one.", "Like rtx-4090:4.")
+    if name.strip().lower() == GENERIC:
+        accelerator = _generic(memory_gib, bandwidth_gbs, platform)
+    else:
+        accelerator = catalog.accelerator(name, memory_gib)
+    if bandwidth_gbs:
+        accelerator = accelerator.model_copy(update={"bandwidth_gbs": bandwidth_gbs})
+    size = memory_gib or accelerator.memory_gib
+    if size is None:
+        raise Impossible(
+            f"{accelerator.name} uses the host's memory, whose size is not said.",
+            "Give it: --gpu-mem-gib.",
+        )
+    where = _platform(catalog, platform or accelerator.platform)
+    return Cluster(accelerator, where, int(count or 1), nodes, size)
+
+
+def _generic(
+    memory_gib: float | None, bandwidth_gbs: float | None, platform: str | None
+) -> Accelerator:
+    """Any other card: taken for a recent NVIDIA one unless a platform is named."""
+    if memory_gib is None:
+        raise Impossible("A generic card's memory is not known.", "Give it: --gpu-mem-gib.")
+    return Accelerator(
+        id=GENERIC,
+        name="generic",
+        platform=platform or "cuda",
+        arch="sm90",
+        memory_gib=memory_gib,
+        bandwidth_gbs=bandwidth_gbs or 0.0,
+        link=Link(name="unknown", gbs=0, p2p=False),
+        source="the command line",
+        sure="U",
+    )
+
+
+def _platform(catalog: Catalog, name: str) -> Platform:
+    if name not in catalog.platforms:
+        raise UnknownName(
+            f"There is no platform {name[:40]!r}.", f"Known: {', '.join(catalog.platforms)}."
+        )
+    return catalog.platforms[name]
+
+
+def cluster_here(catalog: Catalog, machine: Machine, platform: str | None = None) -> Cluster:
+    """What was detected. Tools tell a board's memory, the catalog what a runtime has: the less counts."""
+    where = _platform(catalog, platform or machine.platform)
+    if where.id == "cpu" or not machine.devices:
+        accelerator = catalog.accelerators[CPU_BY_ISA.get(machine.host.isa, "cpu-avx2")]
+        cpu = accelerator.model_copy(update={"name": machine.host.cpu or accelerator.name})
+        return Cluster(cpu, catalog.platforms["cpu"], 1, 1, machine.host.memory_gib)
+    first = machine.devices[0]
+    known = catalog.accelerator(first.name, first.memory_gib)
+    least = min(device.memory_gib for device in machine.devices)
+    size = min(least, known.memory_gib) if known.memory_gib else least
+    return Cluster(known, where, len(machine.devices), 1, size)
+
+
+def subject_of(catalog: Catalog, text: str) -> Subject:
+    """By name, Hugging Face id, or the path of a config.json or its folder."""
+    path = Path(text).expanduser()
+    if path.exists() or text.endswith(".json"):
+        return _from_file(path / "config.json" if path.is_dir() else path)
+    try:
+        return of_catalog(catalog, catalog.model(text))
+    except UnknownName as error:
+        if "/" not in text:
+            raise
+        raise UnknownName(
+            error.message, "For any other checkpoint, give the path of its config.json."
+        ) from error
+
+
+def of_catalog(catalog: Catalog, model: CatalogModel, platform: str = "cuda") -> Subject:
+    """A model of the catalog, with what differs on `platform`."""
+    there = model.platforms.get(platform)
+    family = catalog.families[model.family]
+    said = model.speculative or family.speculative
+    if there and "speculative" in there.model_fields_set:
+        said = there.speculative
+    variants = {
+        name: variant
+        for name, variant in model.weights.items()
+        if platform in (variant.platforms or (platform,))
+    }
+    return Subject(
+        name=model.id,
+        shape=read_shape(catalog.geometries[model.geometry]),
+        context=model.context,
+        family=family,
+        variants=variants,
+        formats={n: read_format(n, v.group_size) for n, v in variants.items()},
+        platform_weights=there.weights if there else None,
+        platform_args=there.args if there else {},
+        platform_kv=there.kv_cache_dtypes if there else (),
+        speculative=said,
+        host_gib=(model.engram_host_gb or 0) * 1e9 / 2**30,
+    )
+
+
+def _from_file(path: Path) -> Subject:
+    try:
+        config = json.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"Cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON.") from error
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path} is not a model's config.json.")
+    form = of_config(config)
+    shape = read_shape(config)
+    name = path.parent.name if path.name == "config.json" else path.stem
+    return Subject(name, shape, shape.max_len, None, {}, {form.name: form})
