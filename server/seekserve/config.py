@@ -44,6 +44,34 @@ class EngineSettings(Frozen):
     max_restarts: Annotated[int, Field(ge=0)] = 5
 
 
+class Rung(Frozen):
+    """One choice of a ladder: a model of the catalog, and what must hold for it to be taken.
+
+    What is None is the planner's to choose.
+    """
+
+    model: str
+    context: Positive = 16384
+    weights: str | None = None
+    kv_cache_dtype: str | None = None
+    max_num_seqs: Positive | None = None
+    speculate: bool | None = None
+    platforms: tuple[str, ...] = ()
+    not_arch: tuple[str, ...] = ()
+
+
+class Hardware(Frozen):
+    """A cluster that a tier is meant for; every one is tried in the tests."""
+
+    gpu: str
+    count: Positive = 1
+    nodes: Positive = 1
+    memory_gib: Annotated[float, Field(gt=0)] | None = None
+
+
+Prefer = Literal["quality", "speed", "light"]
+
+
 class Defaults(Frozen):
     """What a request gets when it does not say."""
 
@@ -73,6 +101,10 @@ class Limits(Frozen):
 class Tier(Frozen):
     tier: str
     about: str = ""
+    ladder: tuple[Rung, ...] = ()
+    hardware: tuple[Hardware, ...] = ()
+    prefer: Prefer = "quality"
+    floor_tokens_per_s: Annotated[float, Field(ge=0)] = 20
     engine: EngineSettings = EngineSettings()
     defaults: Defaults = Defaults()
     limits: Limits = Limits()

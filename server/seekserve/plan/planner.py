@@ -105,13 +105,15 @@ def _formats(subject: Subject, wish: Wish, kernels: Kernels, cluster: Cluster) -
         return asked
     if subject.platform_weights in subject.formats:
         return [subject.formats[subject.platform_weights or ""]]
-    known = sorted(subject.formats.items(), key=lambda item: FIDELITY.index(item[0]))
-    fit_there = [f for _, f in known if not allowed.unfit_format(f, kernels, cluster)]
-    return [
-        f
-        for f in fit_there
-        if f.name != "awq" or len(fit_there) == 1 or "int4" not in subject.formats
-    ]
+    there = [f for f in subject.formats.values() if not allowed.unfit_format(f, kernels, cluster)]
+    there.sort(key=lambda form: _preference(form, kernels))
+    return there
+
+
+def _preference(form: Format, kernels: Kernels) -> tuple[bool, int]:
+    """Faithful formats first; FP4 only where it is computed in, or after all the others."""
+    foreign = form.rate == "fp4" and getattr(kernels, form.kernel) != "native"
+    return foreign, FIDELITY.index(form.name)
 
 
 def _kv_dtypes(subject: Subject, wish: Wish, kernels: Kernels, cluster: Cluster) -> list[str]:

@@ -91,6 +91,7 @@ def _better(answer: Plan) -> Iterator[str]:
 def _nearest(catalog: Catalog, answer: Plan, wish: Wish, plan: Planner) -> Iterator[str]:
     yield from _other_weights(catalog, answer, wish, plan)
     yield from _fp8_cache(catalog, answer, wish, plan)
+    yield from _fewer(catalog, answer, wish, plan)
     yield from _shorter(catalog, answer, wish, plan)
     yield from _more_cards(catalog, answer, wish, plan)
     yield from _smaller(catalog, answer, wish, plan)
@@ -122,6 +123,15 @@ def _fp8_cache(catalog: Catalog, answer: Plan, wish: Wish, plan: Planner) -> Ite
     )
     if found:
         yield f"--kv-cache-dtype fp8, half the cache at some cost of quality: {_summary(found)}."
+
+
+def _fewer(catalog: Catalog, answer: Plan, wish: Wish, plan: Planner) -> Iterator[str]:
+    for count in (64, 16):
+        if count < answer.max_num_seqs and not wish.max_num_seqs:
+            fewer = replace(wish, max_num_seqs=count)
+            if _fits(catalog, answer.subject, answer.cluster, fewer, plan):
+                yield f"--max-num-seqs {count}: graphs for fewer sequences leave more to the cache."
+                return
 
 
 def _shorter(catalog: Catalog, answer: Plan, wish: Wish, plan: Planner) -> Iterator[str]:

@@ -1,0 +1,229 @@
+"""What the planner decides, for the hardware people have. Facts from vLLM's code and DeepSeek's cards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seekserve.errors import ConfigError, Impossible, UnknownName
+from seekserve.plan import planner
+from seekserve.plan.catalog import load_catalog
+from seekserve.plan.detect import Device, Host, Machine
+from seekserve.plan.memory import GIB, judge
+from seekserve.plan.wish import Plan, Wish
+
+CATALOG = load_catalog()
+
+
+def planned(gpu: str, model: str, wish: Wish = Wish(), nodes: int = 1) -> Plan:  # noqa: B008
+    cluster = planner.cluster_of(CATALOG, gpu, nodes)
+    return planner.plan(CATALOG, planner.subject_of(CATALOG, model), cluster, wish)
+
+
+def test_r1_on_two_nodes_of_eight_a100() -> None:
+    """FP8 through weight-only kernels, a 16-bit cache, stages over nodes."""
+    found = planned("a100-80g:8", "deepseek-r1", nodes=2)
+    assert (found.verdict, found.weights, found.kv_cache_dtype) == ("fits", "fp8", "auto")
+    assert (found.layout.tp, found.layout.pp, found.layout.dp) == (8, 2, 1)
+    assert any("unpacked to 16 bits" in reason for reason in found.reasons)
+    assert found.max_model_len == 163_840
+    assert 35 < found.weights_bytes / GIB < 45
+
+
+def test_671b_in_bf16_does_not_fit_sixteen_cards_of_80_gb() -> None:
+    found = planned("a100-80g:8", "deepseek-r1", Wish(weights="bf16"), nodes=2)
+    assert found.verdict == "does_not_fit"
+    assert "fp8" in found.advice[0]
+
+
+@pytest.mark.parametrize("model", ["deepseek-v3.2", "deepseek-v4-flash", "deepseek-v4.1-flash"])
+@pytest.mark.parametrize("gpu", ["a100-80g:8", "rtx-4090:8", "rtx-3090:8", "l40s:8"])
+def test_sparse_attention_is_refused_on_ampere_and_ada(gpu: str, model: str) -> None:
+    found = planned(gpu, model)
+    assert found.verdict == "does_not_fit"
+    assert "sparse attention kernels start at Hopper" in found.reasons[0]
+    assert found.advice, "something else fits eight cards"
+
+
+def test_fp8_cache_for_mla_is_refused_below_ada() -> None:
+    with pytest.raises(Impossible, match="newer silicon"):
+        planned("a100-80g:8", "deepseek-r1", Wish(kv_cache_dtype="fp8"), nodes=2)
+
+
+def test_mla_context_does_not_grow_with_tp() -> None:
+    def tokens(tp: int) -> float:
+        wish = Wish(weights="awq", tp=tp, max_model_len=8192)
+        found = planned(f"h200:{tp}", "deepseek-r1", wish)
+        return found.kv_bytes_per_token
+
+    assert tokens(4) == tokens(8) == 70_272
+
+
+def test_gqa_cache_shrinks_with_tp_until_a_head_is_left() -> None:
+    def bytes_per_token(tp: int) -> float:
+        wish = Wish(weights="bf16", tp=tp, max_model_len=8192)
+        return planned(f"h100-80g:{tp}", "r1-distill-qwen-32b", wish).kv_bytes_per_token
+
+    assert [bytes_per_token(tp) for tp in (1, 2, 4, 8)] == [262144, 131072, 65536, 32768]
+
+
+def test_v4_pro_over_sixteen_data_parallel_ranks_does_not_fit_h800() -> None:
+    found = planned("h800-80g:8", "deepseek-v4-pro", Wish(tp=1, dp=16, ep=True), nodes=2)
+    assert found.verdict == "does_not_fit"
+    assert planned("h800-80g:8", "deepseek-v4-pro", nodes=2).verdict == "fits"
+
+
+def test_heads_decide_tp() -> None:
+    assert planned("rtx-4090:8", "r1-distill-qwen-7b").layout.tp == 4  # 28 heads
+    assert planned("rtx-4090:8", "r1-distill-qwen-1.5b").layout.tp in (2, 4)  # 12 heads, 2 KV heads
+    found = planned("rtx-4090:8", "r1-distill-qwen-7b", Wish(tp=8))
+    assert found.verdict == "does_not_fit"
+    assert "28 attention heads do not divide by TP 8" in found.reasons[0]
+
+
+def test_7b_in_eight_bits_is_more_than_eight_gb() -> None:
+    """Often quoted as 4.2 GB, which is four bits."""
+    eight = planned("rtx-4060-ti-16g", "r1-distill-qwen-7b", Wish(weights="int8"))
+    four = planned("rtx-4060-ti-16g", "r1-distill-qwen-7b", Wish(weights="int4"))
+    assert 8.5e9 < eight.weights_bytes < 8.9e9
+    assert 5.3e9 < four.weights_bytes < 5.8e9
+    assert eight.verdict == "fits"
+
+
+def test_a_misfit_shows_its_sum_and_what_fits() -> None:
+    found = planned("rtx-3060-12g", "r1-distill-qwen-14b", Wish(weights="bf16"))
+    assert found.verdict == "does_not_fit"
+    assert "GiB of weights" in found.reasons[0]
+    assert any("int4" in tip for tip in found.advice)
+    assert any("2 x NVIDIA GeForce RTX 3060" in tip or "4 x" in tip for tip in found.advice)
+
+
+def test_the_drafter_is_left_out_before_the_model_is() -> None:
+    roomy = planned("h100-80g:8", "deepseek-v4-flash-0731")
+    assert roomy.drafting
+    assert not planned("h100-80g:8", "deepseek-v4-flash-0731", Wish(speculate=False)).drafting
+    close = planned(
+        "h20-96g:2", "deepseek-v4-flash-0731", Wish(max_model_len=121_344, max_num_seqs=32)
+    )
+    assert close.verdict == "fits"
+    assert not close.drafting
+
+
+@pytest.mark.parametrize(
+    ("text", "id_"),
+    [
+        ("4090", "rtx-4090"),
+        ("RTX 4090", "rtx-4090"),
+        ("rtx4090", "rtx-4090"),
+        ("NVIDIA GeForce RTX 4090", "rtx-4090"),
+        ("A100-80G", "a100-80g"),
+        ("a100 80g", "a100-80g"),
+        ("H100", "h100-80g"),
+        ("mi300x", "mi300x"),
+        ("AMD Instinct MI300X", "mi300x"),
+        ("Ascend 910C", "ascend-910c"),
+        ("4060 ti 16g", "rtx-4060-ti-16g"),
+        ("RTX PRO 6000", "rtx-pro-6000"),
+    ],
+)
+def test_accelerators_answer_to_many_names(text: str, id_: str) -> None:
+    assert planner.cluster_of(CATALOG, text).accelerator.id == id_
+
+
+def test_every_id_and_name_of_the_catalog_finds_its_own() -> None:
+    for model in CATALOG.models.values():
+        for name in (model.id, model.repo, model.name, *(v.repo for v in model.weights.values())):
+            assert CATALOG.model(name).id == model.id, name
+    for accelerator in CATALOG.accelerators.values():
+        assert CATALOG.accelerator(accelerator.id).id == accelerator.id
+
+
+def test_a_miss_suggests_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="rtx-4090"):
+        planner.cluster_of(CATALOG, "rtx-4091")
+    with pytest.raises(UnknownName, match="deepseek-r1"):
+        planner.subject_of(CATALOG, "deepseek-r11")
+    with pytest.raises(UnknownName) as raised:
+        planner.subject_of(CATALOG, "someone/another-model-13b")
+    assert "config.json" in raised.value.todo
+
+
+def test_a_generic_card_wants_its_memory() -> None:
+    with pytest.raises(Impossible) as raised:
+        planner.cluster_of(CATALOG, "generic:2")
+    assert "--gpu-mem-gib" in raised.value.todo
+    found = planner.cluster_of(CATALOG, "generic:2", 1, 48, 900)
+    assert (found.memory_gib, found.accelerator.bandwidth_gbs, found.gpus) == (48, 900, 2)
+
+
+@pytest.mark.parametrize("gpu", ["rtx-4090:0", "rtx-4090:-1", "rtx-4090:x", "rtx-4090:99999"])
+def test_a_number_of_cards_is_a_number(gpu: str) -> None:
+    with pytest.raises(Impossible):
+        planner.cluster_of(CATALOG, gpu)
+
+
+def test_a_config_json_is_read(tmp_path: Path) -> None:
+    geometry = CATALOG.geometries["qwen2-7b"]
+    (tmp_path / "config.json").write_text(json.dumps(geometry))
+    for path in (tmp_path, tmp_path / "config.json"):
+        subject = planner.subject_of(CATALOG, str(path))
+        cluster = planner.cluster_of(CATALOG, "rtx-4090")
+        found = planner.plan(CATALOG, subject, cluster, Wish(max_model_len=16384))
+        known = planned("rtx-4090", "r1-distill-qwen-7b", Wish(weights="bf16", max_model_len=16384))
+        assert found.weights_bytes == known.weights_bytes
+        assert found.kv_tokens == known.kv_tokens
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"hidden_size": 1}', ""])
+def test_a_broken_config_json_is_said(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError):
+        planner.subject_of(CATALOG, str(path))
+
+
+def test_too_many_ranks_are_impossible() -> None:
+    with pytest.raises(Impossible, match="32 devices; there are 16"):
+        planned("a100-80g:8", "deepseek-r1", Wish(tp=8, pp=4), nodes=2)
+
+
+def test_an_old_version_is_told() -> None:
+    found = planned("h200:8", "deepseek-v4-pro", Wish(version=(0, 9)))
+    assert found.verdict == "does_not_fit"
+    assert "too old" in found.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("available", "needed", "unsure", "verdict"),
+    [
+        (11.01, 10, 0.5, "fits"),
+        (10.99, 10, 0.5, "tight"),
+        (11.5, 10, 2, "tight"),
+        (9.01, 10, 0.5, "tight"),
+        (8.99, 10, 0.5, "does_not_fit"),
+        (8.0, 10, 2.5, "tight"),
+        (-5, 10, 0.5, "does_not_fit"),
+    ],
+)
+def test_the_line(available: float, needed: float, unsure: float, verdict: str) -> None:
+    assert judge(available, needed, unsure) == verdict
+
+
+def test_this_machine_becomes_a_cluster() -> None:
+    host = Host(8, 64, 60, "Some CPU", "x86_64", "avx512", 1)
+    cards = tuple(Device("NVIDIA GeForce RTX 4090", 23.99, 23.0, i) for i in range(2))
+    found = planner.cluster_here(CATALOG, Machine("cuda", cards, host, "", ()))
+    assert (found.accelerator.id, found.per_node) == ("rtx-4090", 2)
+    assert found.memory_gib == CATALOG.accelerators["rtx-4090"].memory_gib
+    alone = planner.cluster_here(CATALOG, Machine("cpu", (), host, "", ()))
+    assert (alone.platform.id, alone.memory_gib) == ("cpu", 64)
+
+
+def test_the_survey_has_every_model_and_the_best_first() -> None:
+    plans = planner.survey(CATALOG, planner.cluster_of(CATALOG, "rtx-4090"), Wish())
+    assert len(plans) == sum(model.kind != "base" for model in CATALOG.models.values())
+    assert plans[0].verdict == "fits"
+    assert plans[-1].verdict == "does_not_fit"
+    assert all(plan.reasons for plan in plans if plan.verdict != "fits")
