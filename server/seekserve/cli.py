@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 from rich.console import Console
 
 from seekserve import __version__
-from seekserve.app import build
-from seekserve.config import Config, load
-from seekserve.engine.engine import State
-from seekserve.engine.fleet import Fleet, assemble
-from seekserve.errors import ConfigError, EngineFailed, StartError
-from seekserve.listener import Server, bound
-from seekserve.log import Log
-from seekserve.screen import Screen
+from seekserve.config import Prefer, load
+from seekserve.errors import ConfigError, StartError
+from seekserve.verbs import add_planning
 
 ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoint.
 
 \b
   seekserve serve                    the demo model, on 127.0.0.1:8000
+  seekserve serve --tier consumer    the best model of that tier that fits this machine
   seekserve serve --engine URL       in front of a vLLM that already runs
   seekserve serve --tier FILE.yaml   your own model and engine flags
+  seekserve plan                     which models fit this machine, or any other, and how
 
 Each command has its own --help. Settings are explained in configs/reference.yaml.
 """
@@ -65,6 +59,13 @@ def serve(
             "one. May be given several times.",
         ),
     ] = None,
+    prefer: Annotated[
+        Prefer | None,
+        typer.Option(
+            help="Of a tier's models that fit this machine: the most capable (quality), the fastest "
+            "(speed) or the smallest (light). Default: what the tier says, mostly quality."
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to bind; 0 takes any free one.")] = 8000,
     api_key: Annotated[
@@ -85,6 +86,9 @@ def serve(
 
     Exit codes: 0 stopped as asked, 2 settings that cannot work, 3 the engine failed.
     """
+    from seekserve.screen import Screen  # what serves takes half a second to load: not for others
+    from seekserve.serving import run
+
     screen = Screen(Console(stderr=True))
     try:
         config = load(
@@ -96,45 +100,10 @@ def serve(
             log_format=log_format,
             state_dir=_state_dir(),
         )
-        uvloop.run(_serve(config, screen))
+        run(config, screen, prefer)
     except StartError as error:
         screen.failure(error)
         raise typer.Exit(error.exit_code) from error
-
-
-async def _serve(config: Config, screen: Screen) -> None:
-    log = Log(config.log_format)
-    with bound(config.listen) as listener:
-        fleet = assemble(config, log)
-        server = Server.of(build(config, fleet, log), config)
-        _settle_memory()
-        fleet.listen(screen.heard)
-        watcher = asyncio.create_task(
-            _watch(screen, fleet, config, listener.getsockname()[1], server)
-        )
-        await server.serve(sockets=[listener])
-        watcher.cancel()
-    if failed := [s for s in fleet.snapshots() if s.state is State.FAILED]:
-        raise EngineFailed(f"The engine failed: {failed[0].cause}", failed[0].todo)
-
-
-async def _watch(screen: Screen, fleet: Fleet, config: Config, port: int, server: Server) -> None:
-    """Progress, then the banner; and the end of the server once every engine has failed."""
-    with screen.progress():
-        while not fleet.ready and not fleet.failed:
-            await asyncio.sleep(0.05)
-    if fleet.ready:
-        screen.banner(config, port, sorted(fleet.cards()))
-    while not fleet.failed:
-        await asyncio.sleep(0.5)
-    server.should_exit = True
-
-
-def _settle_memory() -> None:
-    """What start-up made lives for ever: collecting it again and again is what stalls streams."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
 
 
 def _state_dir() -> Path:
@@ -152,6 +121,9 @@ def _state_dir() -> Path:
             "Set SEEKSERVE_STATE_DIR to a folder of yours.",
         ) from error
     return folder
+
+
+add_planning(cli)
 
 
 def main() -> None:

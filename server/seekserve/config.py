@@ -45,7 +45,8 @@ class EngineSettings(Frozen):
 
 
 class Rung(Frozen):
-    """One choice of a ladder: a model of the catalog, and what must hold for it to be taken.
+    """One choice of a ladder: a model of the catalog or a checkpoint's folder, and what must hold for
+    it to be taken.
 
     What is None is the planner's to choose.
     """
@@ -56,6 +57,7 @@ class Rung(Frozen):
     kv_cache_dtype: str | None = None
     max_num_seqs: Positive | None = None
     speculate: bool | None = None
+    enforce_eager: bool = False
     platforms: tuple[str, ...] = ()
     not_arch: tuple[str, ...] = ()
 

@@ -32,14 +32,14 @@ class Screen:
     """On a terminal one live line per engine; elsewhere one plain line per stage."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        self.console = console
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, str] = {}
 
     @contextmanager
     def progress(self) -> Iterator[None]:
-        if not self._console.is_terminal:
+        if not self.console.is_terminal:
             yield
             return
         columns = (
@@ -48,7 +48,7 @@ class Screen:
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self._console, transient=True) as self._progress:
+        with Progress(*columns, console=self.console, transient=True) as self._progress:
             yield
 
     def heard(self, snapshot: Snapshot) -> None:
@@ -67,7 +67,7 @@ class Screen:
             )
         elif self._said.get(snapshot.name) != words:
             self._said[snapshot.name] = words
-            self._console.print(f"... {words}", highlight=False)
+            self.console.print(f"... {words}", highlight=False)
 
     def _task(self, name: str) -> TaskID:
         assert self._progress is not None
@@ -83,7 +83,7 @@ class Screen:
     def banner(self, config: Config, port: int, models: list[str]) -> None:
         """Where it is and two ways to try it, ready to paste."""
         base = base_url(config, port)
-        self._console.print(
+        self.console.print(
             Panel.fit(
                 f"[bold]{base}[/]   models: [bold]{escape(', '.join(models))}[/]\n{_door(config)}",
                 title="seekserve is ready",
@@ -91,16 +91,16 @@ class Screen:
             )
         )
         for text in (curl(config, base, models[0]), python(config, base, models[0])):
-            self._console.print(Text(text), soft_wrap=True)
-            self._console.print()
-        self._console.print("Ctrl-C stops the server and its engine.", highlight=False)
+            self.console.print(Text(text), soft_wrap=True)
+            self.console.print()
+        self.console.print("Ctrl-C stops the server and its engine.", highlight=False)
 
     def failure(self, error: StartError) -> None:
-        self._console.print(
+        self.console.print(
             Text("seekserve: ", style="bold red") + Text(error.message), soft_wrap=True
         )
         if error.todo:
-            self._console.print(
+            self.console.print(
                 Text("What to do: ", style="bold") + Text(error.todo), soft_wrap=True
             )
 

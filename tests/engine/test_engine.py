@@ -19,8 +19,9 @@ import pytest
 
 from seekserve.config import EngineSettings
 from seekserve.engine.address import Address
-from seekserve.engine.engine import Attached, Launched, Snapshot, State
+from seekserve.engine.engine import Attached, Snapshot, State
 from seekserve.engine.fleet import Fleet
+from seekserve.engine.launched import Launched
 from seekserve.engine.process import Command
 from seekserve.log import Log
 from tests.support import FAKE, alive, config, fake_engine, gateway, until

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from seekserve.errors import ConfigError
-from seekserve.plan.catalog import CatalogModel, load_catalog
+from seekserve.plan.catalog import load_catalog
+from seekserve.plan.facts import CatalogModel
 from seekserve.plan.formats import read_format
 from seekserve.plan.layout import Layout
 from seekserve.plan.shape import read_shape
@@ -60,7 +61,10 @@ def test_every_fact_has_a_source() -> None:
         *MODELS,
         *(variant for model in MODELS for variant in model.weights.values()),
     )
-    assert all(row.source and row.sure for row in rows)
+    assert all(
+        row.model_dump(include={"source", "sure"}).keys() == {"source", "sure"} for row in rows
+    )
+    assert all(row.model_dump()["source"].strip() for row in rows)
 
 
 def test_a_wrong_field_is_named(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from seekserve.plan import planner
 from seekserve.plan.catalog import load_catalog
 from seekserve.plan.ladder import Climb, climb
 from seekserve.plan.wish import Wish
+from tests.plan import vllm_parser
+from tests.plan.test_commands import PLUGINS
 
 CATALOG = load_catalog()
 TIERS = [tier for tier in map(read_tier, tier_names()) if tier.ladder]
@@ -90,3 +92,25 @@ def test_nothing_fits_and_every_rung_says_why() -> None:
     with pytest.raises(Impossible) as raised:
         climbed(read_tier("flagship"), Hardware(gpu="rtx-3060-12g"))
     assert raised.value.message.count("\n") == len(read_tier("flagship").ladder)
+
+
+@pytest.mark.skipif(not vllm_parser.INSTALLED, reason="no vLLM here to ask")
+def test_vllm_takes_the_command_of_every_rung_on_every_hardware() -> None:
+    commands: list[tuple[str, ...]] = []
+    names: set[str] = set()
+    for tier, hardware in NAMED:
+        for rung in tier.ladder:
+            if _fits_alone(tier, rung, hardware):
+                alone = tier.model_copy(update={"ladder": (rung,)})
+                for command in climbed(alone, hardware).plan.commands:
+                    commands.append(command.argv)
+                    names |= command.env.keys()
+    answers = vllm_parser.ask(commands, names)
+    refused = {
+        error: argv
+        for argv, error in zip(commands, answers.errors, strict=True)
+        if error not in {None, *PLUGINS}
+    }
+    assert len(commands) > len(NAMED)
+    assert not refused
+    assert not answers.unknown_env

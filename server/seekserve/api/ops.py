@@ -68,7 +68,19 @@ class Ops:
         ]
         restarts = [((s.name,), float(s.restarts)) for s in snapshots]
         stages = [((s.name, stage), t) for s in snapshots for stage, t in s.stage_s.items()]
+        figures = [
+            ((s.name, of, kind), value)
+            for s in snapshots
+            for kind, known in (("planned", s.planned), ("actual", s.actual))
+            for of, value in known.items()
+        ]
         return [
+            (
+                "engine_size",
+                "What the planner promised and what the engine came to: kv_cache_tokens, weights_gib.",
+                ("engine", "of", "kind"),
+                figures,
+            ),
             ("engine_state", "1 for the state an engine is in.", ("engine", "state"), states),
             (
                 "engine_restarts_total",

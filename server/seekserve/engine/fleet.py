@@ -8,21 +8,33 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Self
 
 from seekserve.config import Config
 from seekserve.engine.address import Address
-from seekserve.engine.engine import Attached, Engine, Launched, Snapshot, State
+from seekserve.engine.engine import Attached, Engine, Snapshot, State
+from seekserve.engine.launched import Launched
 from seekserve.engine.probe import ModelCard
 from seekserve.engine.process import Command
 from seekserve.errors import ConfigError, NotFound
 from seekserve.log import Log
-from seekserve.plan import command
+from seekserve.plan import command, promise
 
 RUN_PREFIX = "seekserve-"
+
+
+@dataclass(frozen=True)
+class Launching:
+    """What to start: `argv` takes the socket to listen on; `planned` are figures to check it by."""
+
+    argv: Callable[[Path], tuple[str, ...]]
+    env: Mapping[str, str]
+    platform: command.Platform
+    planned: Mapping[str, float]
 
 
 class Fleet:
@@ -103,13 +115,16 @@ def _short(name: str) -> str:
     return name if len(name) <= 80 else name[:77] + "..."
 
 
-def assemble(config: Config, log: Log) -> Fleet:
-    """The engines a configuration asks for. Raises ConfigError when one cannot be had here."""
+def assemble(config: Config, log: Log, launching: Launching | None = None) -> Fleet:
+    """The engines a configuration asks for, or the one that was planned for this machine.
+
+    Raises ConfigError when one cannot be had here.
+    """
     if config.attach:
         return Fleet(_attached(config, log))
     _sweep()
     run_dir = Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-"))  # mkdtemp makes it 0700
-    return Fleet([_launched(config, run_dir, log)], run_dir)
+    return Fleet([_launched(config, run_dir, log, launching or _as_written(config))], run_dir)
 
 
 def _attached(config: Config, log: Log) -> list[Engine]:
@@ -120,15 +135,26 @@ def _attached(config: Config, log: Log) -> list[Engine]:
     ]
 
 
-def _launched(config: Config, run_dir: Path, log: Log) -> Engine:
-    settings, platform = config.tier.engine, platform_here()
+def _launched(config: Config, run_dir: Path, log: Log, launching: Launching) -> Engine:
+    settings = config.tier.engine
     socket = run_dir / "engine-0.sock"
     logs = config.state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    words = command.argv(settings, platform, _model_path(settings.model), socket)
-    variables = command.environment(settings, platform, config.tier.limits, run_dir)
+    shared = command.environment(settings, launching.platform, config.tier.limits, run_dir)
+    words = Command(launching.argv(socket), {**shared, **launching.env})
     log_file = logs / f"{config.tier.tier}-engine-0.log"
-    return Launched("engine-0", Command(words, variables), settings, socket, log_file, log)
+    return Launched("engine-0", words, settings, socket, log_file, log, launching.planned)
+
+
+def _as_written(config: Config) -> Launching:
+    """A tier that names its model and flags: nothing is chosen."""
+    settings, platform = config.tier.engine, platform_here()
+    path = _model_path(settings.model)
+
+    def argv(socket: Path) -> tuple[str, ...]:
+        return command.argv(settings, platform, path, socket)
+
+    return Launching(argv, {}, platform, promise.of_tier(settings, platform, path))
 
 
 def _model_path(model: str) -> str:

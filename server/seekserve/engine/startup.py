@@ -47,6 +47,21 @@ def read(line: str, reached: str) -> Step | None:
     return None
 
 
+KV_TOKENS, WEIGHTS_GIB = "kv_cache_tokens", "weights_gib"
+_FIGURES = (
+    (KV_TOKENS, re.compile(r"KV cache size: ([\d,]+) tokens")),
+    (WEIGHTS_GIB, re.compile(r"Model loading took ([\d.]+) GiB")),
+)
+
+
+def figure(line: str) -> tuple[str, float] | None:
+    """What the engine says it came to: its cache in tokens, its weights in GiB on one device."""
+    for name, sign in _FIGURES:
+        if found := sign.search(line):
+            return name, float(found[1].replace(",", ""))
+    return None
+
+
 _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"No module named '?vllm"),

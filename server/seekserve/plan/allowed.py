@@ -3,7 +3,7 @@ not divide. Pure. Each answer is a sentence for people; an empty one means it ma
 
 from __future__ import annotations
 
-from seekserve.plan.catalog import Family, Kernels
+from seekserve.plan.facts import Family, Kernels
 from seekserve.plan.formats import Format
 from seekserve.plan.layout import Layout
 from seekserve.plan.shape import Shape

@@ -9,160 +9,22 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from seekserve.config import Flag, configs_dir
+from seekserve.config import configs_dir
 from seekserve.errors import ConfigError, UnknownName
+from seekserve.plan.facts import Accelerator, CatalogModel, Fact, Family, Kernels, Platform
 
-Sure = Literal["V", "S", "C", "U"]
-Speculative = dict[str, Any]
 # Words a name may carry or not: vendors' and brands', never what tells two products apart.
 _NOISE = re.compile(
     r"\b(nvidia|geforce|amd|instinct|radeon|huawei|google|intel|deepseek[- ]ai/|graphics|gpu)\b"
 )
-
-
-class Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Link(Fact):
-    name: str
-    gbs: float
-    p2p: bool
-
-
-class Accelerator(Fact):
-    """One kind of device as vLLM sees it. Units as in accelerators.yaml: GiB, GB/s, TFLOPS."""
-
-    id: str
-    name: str
-    also: tuple[str, ...] = ()
-    platform: str
-    arch: str
-    memory_gib: float | None
-    bandwidth_gbs: float
-    tflops: dict[str, float] = {}
-    link: Link | None = None
-    per_node: int = 8
-    dies: int = 1
-    source: str
-    sure: Sure
-
-
-class Platform(Fact):
-    """Where vLLM runs: the version pinned there, and what an engine and its container need."""
-
-    id: str
-    name: str
-    vllm: str | None
-    utilization: float
-    image: str
-    install: str
-    visible: str
-    env: dict[str, str] = {}
-    args: dict[str, Flag] = {}
-    container: dict[str, Any] = {}
-    notes: str = ""
-    source: str
-    sure: Sure
-
-
-class Kernels(Fact):
-    """What the pinned vLLM can run on the silicon whose `arch` matches; null is cannot."""
-
-    arch: tuple[str, ...]
-    dense_mla: str | None
-    sparse_mla: str | None
-    v4: str | None
-    v41: str | None = "as v4"
-    why_not_sparse: str = ""
-    fp8_weights: str | None
-    int8_weights: str | None
-    int4_weights: str | None
-    fp4_experts: str | None
-    nvfp4_weights: str | None
-    fp8_kv_gqa: bool
-    fp8_kv_mla: bool
-    bf16: bool
-    since: dict[str, str] = {}
-    source: str
-    sure: Sure
-
-
-class Family(Fact):
-    """What serving one chat format needs."""
-
-    id: str
-    thinking: Literal["always", "hybrid", "never"]
-    thinks_by_default: bool
-    reasoning_parser: str | None
-    tool_parser: str | None
-    chat_template: str | None
-    tokenizer_mode: str | None
-    attention: Literal["gqa", "mla", "dsa", "csa"]
-    temperature: float
-    top_p: float
-    effort: dict[str, str | int] | None
-    fim: bool
-    min_vllm: str | dict[str, str]
-    trust_remote_code: bool
-    args: dict[str, Flag] = {}
-    env: dict[str, str] = {}
-    kv_cache_dtypes: tuple[str, ...]
-    speculative: Speculative | None
-    source: str
-    sure: Sure
-
-
-class Variant(Fact):
-    """One checkpoint of a model: a format of its weights."""
-
-    repo: str
-    disk_gb: float
-    group_size: int | None = None
-    platforms: tuple[str, ...] = ()
-    quantization: str | None = None
-    source: str
-    sure: Sure
-
-
-class Elsewhere(Fact):
-    """What is different about a model on one platform."""
-
-    weights: str | None = None
-    args: dict[str, Flag] = {}
-    kv_cache_dtypes: tuple[str, ...] = ()
-    speculative: Speculative | None = None
-
-
-class CatalogModel(Fact):
-    id: str
-    name: str
-    repo: str
-    also: tuple[str, ...] = ()
-    family: str
-    geometry: str
-    kind: Literal["chat", "code", "base"]
-    released: date
-    licence: str
-    params_b: float
-    active_b: float
-    context: int
-    drafter_gb: float | None = None
-    engram_host_gb: float | None = None
-    speculative: Speculative | None = None
-    platforms: dict[str, Elsewhere] = {}
-    weights: dict[str, Variant] = Field(min_length=1)
-    source: str
-    sure: Sure
 
 
 Named = TypeVar("Named", Accelerator, CatalogModel)

@@ -38,7 +38,7 @@ def argv(
         "--uds",
         str(socket),
         *served,
-        *(word for name, value in flags.items() for word in _flag(name, value)),
+        *(word for name, value in flags.items() for word in flag_words(name, value)),
     )
 
 
@@ -64,7 +64,7 @@ def _overlay(settings: EngineSettings, platform: Platform) -> PlatformSettings:
     return settings.platforms.get(platform, PlatformSettings())
 
 
-def _flag(name: str, value: Flag) -> Iterator[str]:
+def flag_words(name: str, value: Flag) -> Iterator[str]:
     """`true` is the bare flag, `false` its --no- form, a mapping JSON, a list several words."""
     if isinstance(value, bool):
         yield f"--{name}" if value else f"--no-{name}"

@@ -71,6 +71,8 @@ def fit(
     extra = overhead(subject.shape, layout, step, version, cluster.platform.id)
     held = cache(subject.shape, kv_dtype, layout)
     available = share * cluster.memory_gib * GIB - weights - extra.total
+    if cluster.platform.id == "cpu":
+        available = _of_host(available, step.sequences * held.per_token * full)
     flight = versions.in_flight(version, step.tokens)
     length = full if wish.max_model_len else _longest(held, available, extra, flight, full)
     verdict = judge(available, held.request(length, flight), extra.give_or_take)
@@ -78,6 +80,11 @@ def fit(
         form, layout, kv_dtype, drafting, step, share, weights, extra, held, available,
         length, full, flight, verdict,
     )  # fmt: skip
+
+
+def _of_host(available: float, wanted: float) -> float:
+    """A CPU's cache is a size of its own, in whole GiB: what all sequences could use, not all there is."""
+    return min(available, max(wanted, GIB) + GIB - 1) // GIB * GIB
 
 
 def _utilization(cluster: Cluster, wish: Wish, version: Version) -> float:

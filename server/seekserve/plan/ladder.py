@@ -69,6 +69,7 @@ def _wish(rung: Rung, wish: Wish) -> Wish:
         kv_cache_dtype=wish.kv_cache_dtype or rung.kv_cache_dtype,
         max_num_seqs=wish.max_num_seqs or rung.max_num_seqs,
         speculate=rung.speculate if wish.speculate is None else wish.speculate,
+        enforce_eager=wish.enforce_eager or rung.enforce_eager,
     )
 
 

@@ -13,11 +13,14 @@ from dataclasses import replace
 
 from seekserve.errors import Impossible
 from seekserve.plan import allowed
-from seekserve.plan.catalog import Catalog, Kernels
+from seekserve.plan.catalog import Catalog
+from seekserve.plan.commands import node_commands
+from seekserve.plan.facts import Kernels
 from seekserve.plan.fitting import Fit, fit
 from seekserve.plan.formats import FORMATS, Format, read_format
 from seekserve.plan.layout import Layout
 from seekserve.plan.memory import Verdict
+from seekserve.plan.placing import layouts
 from seekserve.plan.reasons import advice, reasons
 from seekserve.plan.speed import bounds
 from seekserve.plan.subjects import cluster_here, cluster_of, of_catalog, subject_of
@@ -36,13 +39,17 @@ RANK: dict[Verdict, int] = {"fits": 2, "tight": 1, "does_not_fit": 0}
 
 
 def plan(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> Plan:
-    """The best that can be had, with advice. Raises Impossible for what no memory makes possible."""
+    """The best that can be had, with commands and advice. Raises Impossible for what cannot be asked."""
     answer = decide(catalog, subject, cluster, wish)
-    return replace(answer, advice=advice(catalog, answer, wish, decide))
+    tips = advice(catalog, answer, wish, decide)
+    if answer.verdict == "does_not_fit":
+        return replace(answer, advice=tips)
+    commands = node_commands(answer, catalog, ray=wish.executor == "ray")
+    return replace(answer, advice=tips, commands=commands)
 
 
 def decide(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> Plan:
-    """`plan` without advice, which asks for its neighbours."""
+    """`plan` without commands, and without advice, which asks for its neighbours."""
     if subject.family and subject.name in catalog.models:
         subject = of_catalog(catalog, catalog.models[subject.name], cluster.platform.id)
     kernels = catalog.kernels(cluster.accelerator.arch)
@@ -59,11 +66,19 @@ def decide(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> 
 def survey(catalog: Catalog, cluster: Cluster, wish: Wish) -> tuple[Plan, ...]:
     """Every chat and code model on this hardware, the best first."""
     plans = [
-        decide(catalog, of_catalog(catalog, model, cluster.platform.id), cluster, wish)
+        _surveyed(catalog, of_catalog(catalog, model, cluster.platform.id), cluster, wish)
         for model in catalog.models.values()
         if model.kind != "base"
     ]
     return tuple(sorted(plans, key=lambda p: _worth(catalog, p), reverse=True))
+
+
+def _surveyed(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> Plan:
+    """What one model cannot be asked for is a reason of its own, not the end of the survey."""
+    try:
+        return decide(catalog, subject, cluster, wish)
+    except Impossible as error:
+        return _refusal(subject, cluster, wish, _version(cluster, wish), error.message)
 
 
 def _worth(catalog: Catalog, one: Plan) -> tuple[int, bool, bool, float, int]:
@@ -135,61 +150,6 @@ def _drafting(subject: Subject, wish: Wish) -> list[bool]:
     if wish.speculate:
         return [True]
     return [True, False] if said.get("method") == "dspark" else [False]
-
-
-def layouts(subject: Subject, cluster: Cluster, wish: Wish, form: Format) -> list[Layout]:
-    """Every layout that uses all devices and that the wish and the shape allow, the preferred first."""
-    asked = wish.tp, wish.pp, wish.dp
-    free = all(value is None for value in asked)
-    options = _usual(subject, cluster) if free else _asked(cluster, wish)
-    made = [
-        replace(layout, ep=_ep(subject, layout, wish), dcp=wish.dcp or 1, nodes=cluster.nodes)
-        for layout in options
-    ]
-    can = [layout for layout in made if not allowed.indivisible(subject.shape, form, layout)]
-    return [layout for layout in can if layout.tp == can[0].tp]
-
-
-def _asked(cluster: Cluster, wish: Wish) -> list[Layout]:
-    """What was asked for, the rest filled up with the devices there are."""
-    pp, dp = wish.pp or 1, wish.dp or 1
-    tp = wish.tp or max(1, cluster.gpus // (pp * dp))
-    if wish.dp is None and wish.pp is None and tp < cluster.gpus and cluster.nodes > 1:
-        pp = cluster.gpus // tp
-    if tp == dp == cluster.gpus:  # some engines say it so when attention is data-parallel
-        tp = 1
-    if tp * pp * dp > cluster.gpus:
-        raise Impossible(
-            f"TP {tp} x PP {pp} x DP {dp} is {tp * pp * dp} devices; there are {cluster.gpus}.",
-            "Lower one of them, or name more devices with --gpu NAME:COUNT and --nodes.",
-        )
-    return [Layout(tp, pp, dp)]
-
-
-def _usual(subject: Subject, cluster: Cluster) -> list[Layout]:
-    """The widest TP that a node allows. Over nodes: stages, but V4, whose cache is small, by DP.
-
-    Nodes of one device each are made for TP across them (GB10 and its network).
-    """
-    sizes = [tp for tp in range(cluster.per_node, 0, -1) if cluster.per_node % tp == 0]
-    spread = subject.shape.attention == "csa"
-    options = [Layout(cluster.nodes)] if cluster.per_node == 1 and cluster.nodes > 1 else []
-    for tp in sizes:
-        rest = cluster.per_node // tp
-        if spread:
-            options.append(Layout(tp, 1, rest * cluster.nodes))
-        else:
-            options.append(Layout(tp, cluster.nodes, rest))
-            options.append(Layout(tp, cluster.nodes * rest, 1))
-    return options
-
-
-def _ep(subject: Subject, layout: Layout, wish: Wish) -> bool:
-    if subject.shape.experts is None or layout.expert_ranks == 1:
-        return False
-    if wish.ep is not None:
-        return wish.ep
-    return layout.dp > 1 or subject.shape.attention == "csa"
 
 
 def _best(found: list[Fit]) -> Fit:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from seekserve.errors import Impossible
-from seekserve.plan.catalog import Catalog, Kernels
+from seekserve.plan.catalog import Catalog
+from seekserve.plan.facts import Kernels
 from seekserve.plan.fitting import Fit
 from seekserve.plan.memory import GIB
 from seekserve.plan.version import sequences

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from seekserve.errors import ConfigError, Impossible, UnknownName
-from seekserve.plan.catalog import Accelerator, Catalog, CatalogModel, Link, Platform
+from seekserve.plan.catalog import Catalog
 from seekserve.plan.detect import Machine
+from seekserve.plan.facts import Accelerator, CatalogModel, Link, Platform
 from seekserve.plan.formats import of_config, read_format
 from seekserve.plan.shape import read_shape
 from seekserve.plan.wish import Cluster, Subject
@@ -77,7 +78,7 @@ def cluster_here(catalog: Catalog, machine: Machine, platform: str | None = None
     if where.id == "cpu" or not machine.devices:
         accelerator = catalog.accelerators[CPU_BY_ISA.get(machine.host.isa, "cpu-avx2")]
         cpu = accelerator.model_copy(update={"name": machine.host.cpu or accelerator.name})
-        return Cluster(cpu, catalog.platforms["cpu"], 1, 1, machine.host.memory_gib)
+        return Cluster(cpu, catalog.platforms["cpu"], 1, 1, machine.host.available_gib)
     first = machine.devices[0]
     known = catalog.accelerator(first.name, first.memory_gib)
     least = min(device.memory_gib for device in machine.devices)

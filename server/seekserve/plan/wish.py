@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seekserve.config import Flag
-from seekserve.plan.catalog import Accelerator, Family, Platform, Variant
+from seekserve.plan.facts import Accelerator, Family, Platform, Variant
 from seekserve.plan.formats import Format
 from seekserve.plan.layout import Layout
 from seekserve.plan.memory import Overhead, Verdict

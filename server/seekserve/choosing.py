@@ -1,0 +1,97 @@
+"""`serve --tier` with a ladder: looks at this machine, takes a rung, shows why, says how to launch it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from seekserve.config import Config, Prefer, Tier
+from seekserve.engine.fleet import Launching, platform_here
+from seekserve.errors import ConfigError
+from seekserve.plan import planner, promise
+from seekserve.plan.catalog import Catalog, load_catalog
+from seekserve.plan.command import Platform
+from seekserve.plan.commands import node_commands
+from seekserve.plan.detect import detect
+from seekserve.plan.ladder import Climb, climb
+from seekserve.plan.report import page
+from seekserve.plan.wish import Cluster, Plan, Wish
+
+
+def choose(config: Config, prefer: Prefer | None, console: Console) -> tuple[Config, Launching]:
+    """The configuration with the rung's model in it, and what to start. Raises StartError."""
+    catalog = load_catalog()
+    with console.status("Looking at this machine"):
+        machine = detect()
+    for note in machine.notes:
+        console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
+    taken = climb(catalog, config.tier, planner.cluster_here(catalog, machine), Wish(), prefer)
+    _show(taken, console)
+    names = (taken.plan.subject.name,)
+    folder = Path(taken.rung.model).expanduser()
+    model = str(folder) if folder.is_dir() else None
+    return _with(config, taken.plan, names), launching(catalog, taken.plan, names, model)
+
+
+def _show(taken: Climb, console: Console) -> None:
+    for why in taken.others:
+        console.print(f"  not taken: {why}", markup=False, highlight=False, soft_wrap=True)
+    console.print(page(taken.plan), crop=False, highlight=False)
+
+
+def _with(config: Config, plan: Plan, names: tuple[str, ...]) -> Config:
+    """The tier, with what follows from the model where the tier's file does not say it."""
+    tier = config.tier
+    engine = tier.engine.model_copy(update={"model": plan.subject.name, "served_as": names})
+    running = min(tier.limits.running, plan.max_num_seqs * plan.layout.dp)
+    limits = tier.limits.model_copy(update={"running": running})
+    changed = {"engine": engine, "limits": limits, "defaults": _defaults(tier, plan)}
+    return config.model_copy(update={"tier": tier.model_copy(update=changed)})
+
+
+def _defaults(tier: Tier, plan: Plan) -> object:
+    family = plan.subject.family
+    if family is None:
+        return tier.defaults
+    own = {"temperature": family.temperature, "top_p": family.top_p}
+    said = tier.defaults.model_fields_set
+    return tier.defaults.model_copy(update={k: v for k, v in own.items() if k not in said})
+
+
+def launching(
+    catalog: Catalog, plan: Plan, names: tuple[str, ...], model: str | None = None
+) -> Launching:
+    """Node 0's command, with this machine's own programs; `model` is a folder that stands in for the
+    repository. Raises ConfigError where no engine for this silicon is installed.
+    """
+    _installed(plan.cluster)
+
+    def argv(socket: Path) -> tuple[str, ...]:
+        command = node_commands(plan, catalog, model=model, uds=str(socket), served_as=names)[0]
+        return _runnable(command.argv)
+
+    env = node_commands(plan, catalog)[0].env
+    platform: Platform = "cpu" if plan.cluster.platform.id == "cpu" else "cuda"
+    return Launching(argv, env, platform, promise.of_plan(plan))
+
+
+def _installed(cluster: Cluster) -> None:
+    """The engine that pip installed must be the one for this silicon."""
+    here = platform_here()
+    if (here == "cpu") != (cluster.platform.id == "cpu"):
+        raise ConfigError(
+            f"This machine has {cluster.words}, but the vLLM installed here is the {here} one.",
+            f"Install the other: {cluster.platform.install}.",
+        )
+
+
+def _runnable(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """`python` and `vllm` as this interpreter's own, whatever PATH says."""
+    if argv[0] == "python":
+        return (sys.executable, *argv[1:])
+    beside = Path(sys.executable).with_name(argv[0])
+    found = str(beside) if beside.exists() else shutil.which(argv[0])
+    return (found or argv[0], *argv[1:])

@@ -1,0 +1,56 @@
+"""What was promised against what the engine came to, and a ladder climbed and launched for real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.server import Served, serve
+
+FOLDER = Path(__file__).parents[2] / "server" / "seekserve" / "demo" / "model"
+
+
+def sizes(client: httpx.Client) -> dict[tuple[str, str], float]:
+    """`seekserve_engine_size` by (of, kind)."""
+    page = client.get("/metrics").text
+    return {
+        (sample.labels["of"], sample.labels["kind"]): sample.value
+        for family in text_string_to_metric_families(page)
+        if family.name == "seekserve_engine_size"
+        for sample in family.samples
+    }
+
+
+def test_the_demo_tiers_cache_is_what_was_planned(server: Served) -> None:
+    with server.client() as client:
+        found = sizes(client)
+    planned, actual = found["kv_cache_tokens", "planned"], found["kv_cache_tokens", "actual"]
+    assert actual > 100_000
+    assert planned == pytest.approx(actual, rel=0.05)
+    assert "plan name=engine-0 of=kv_cache_tokens" in server.said()
+
+
+def test_a_ladder_is_climbed_shown_and_launched(tmp_path: Path) -> None:
+    tier = tmp_path / "tier.yaml"
+    tier.write_text(
+        "tier: mine\n"
+        "ladder:\n"
+        "  - {model: deepseek-v4-pro}\n"
+        f"  - {{model: {FOLDER}, context: 1024, max_num_seqs: 4, enforce_eager: true}}\n"
+        "defaults: {max_tokens: 16, thinking: engine}\n"
+    )
+    with serve("--tier", str(tier)) as served, served.client() as client:
+        served.wait_ready()
+        said = served.said()
+        assert "not taken: deepseek-v4-pro" in said
+        assert "FITS" in said
+        body = {"model": "model", "messages": [{"role": "user", "content": "Hello"}]}
+        answer = client.post("/v1/chat/completions", json=body)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["usage"]["completion_tokens"] > 0
+        found = sizes(client)
+    planned, actual = found["kv_cache_tokens", "planned"], found["kv_cache_tokens", "actual"]
+    assert planned == pytest.approx(actual, rel=0.05)
