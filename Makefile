@@ -8,7 +8,7 @@ BIN    := .venv/bin
 # was not found, because pip asks an unreachable index once for every package.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup run test check bench demo-figures clean
+.PHONY: setup run test check bench demo-figures hardware-guide clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.$(EXTRA)
@@ -40,6 +40,9 @@ bench: setup
 
 demo-figures: setup
 	@$(BIN)/python -m seekserve.demo.evaluate --url http://127.0.0.1:$(PORT)
+
+hardware-guide: setup
+	@$(BIN)/python -m seekserve.plan.guide README.md
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

@@ -18,6 +18,8 @@ from seekserve.cli import cli
 from seekserve.config import Tier, load, tier_names
 from seekserve.engine.fleet import Fleet
 from seekserve.log import Log
+from seekserve.plan import guide
+from seekserve.plan.catalog import load_catalog
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -64,6 +66,19 @@ def test_every_route_in_the_readme_is_served(tmp_path: Path) -> None:
     for method, path in named:
         served = paths.get(path) or paths.get(f"/v1{path.replace('{id}', '{model}')}")
         assert served and method.lower() in served, f"{method} {path}"
+
+
+def test_the_hardware_guide_is_what_the_planner_says() -> None:
+    """`make hardware-guide` writes it anew."""
+    written = README.partition(guide.BEGIN)[2].partition(guide.END)[0]
+    assert written.strip() == guide.guide(load_catalog()).strip()
+
+
+def test_the_counts_in_the_readme_are_the_catalogs() -> None:
+    catalog = load_catalog()
+    assert f"{len(catalog.models)} DeepSeek models" in README
+    assert f"{len(catalog.accelerators)} accelerators" in README
+    assert len(catalog.platforms) == 7
 
 
 def test_the_changelog_knows_this_version() -> None:
