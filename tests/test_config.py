@@ -52,6 +52,23 @@ def test_what_does_not_fit_is_told_with_its_path(tmp_path: Path, text: str, path
     assert str(file) in caught.value.message
 
 
+def test_every_wrong_setting_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "tier.yaml"
+    path.write_text(
+        "tier: mine\nladder:\n  - {model: a}\n  - model: b\n    contxt: 5\n\n"
+        "engine:\n  modle: x\nlimits: {running: 0}\n"
+    )
+    with pytest.raises(ConfigError) as raised:
+        read_tier(str(path))
+    for told in (
+        "line 5: ladder.1.contxt: there is no such setting",
+        "line 8: engine.modle: there is no such setting",
+        "line 9: limits.running: ",
+    ):
+        assert told in raised.value.message
+    assert "reference.yaml" in raised.value.todo
+
+
 def test_a_file_that_is_no_text_or_not_there(tmp_path: Path) -> None:
     (tmp_path / "tier.yaml").write_bytes(b"\xff\xfe\x00")
     for name in ("tier.yaml", "absent.yaml"):

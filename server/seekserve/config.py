@@ -172,16 +172,22 @@ def read_tier(name: str) -> Tier:
 
 
 def parse_tier(path: Path) -> Tier:
+    """A tier file. Raises ConfigError, with the line of every setting that does not fit."""
     try:
-        return Tier.model_validate(yaml.safe_load(path.read_text()))
+        text = path.read_text()
+        return Tier.model_validate(yaml.safe_load(text))
     except OSError as error:
         raise ConfigError(f"Cannot read the tier file {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"The tier file {path} is not text.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:
-        raise ConfigError(f"{path} has settings that do not fit:\n{_lines(error)}") from error
+        told = _lines(error, yaml.compose(text))
+        raise ConfigError(
+            f"{path} has settings that do not fit:\n{told}",
+            "configs/reference.yaml names every setting there is.",
+        ) from error
 
 
 def load(
@@ -228,7 +234,30 @@ def hash_key(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def _lines(error: ValidationError) -> str:
-    return "\n".join(
-        f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
-    )
+def _lines(error: ValidationError, root: yaml.Node | None = None) -> str:
+    """One line per complaint: where in the file, which setting, what is wrong with it."""
+    told = []
+    for item in error.errors(include_input=False, include_url=False):
+        line = _line(root, item["loc"])
+        path = ".".join(str(part) for part in item["loc"])
+        unknown = item["type"] == "extra_forbidden"
+        what = "there is no such setting" if unknown else item["msg"]
+        told.append(f"  {f'line {line}: ' if line else ''}{path}: {what}")
+    return "\n".join(told)
+
+
+def _line(root: yaml.Node | None, path: tuple[int | str, ...]) -> int:
+    """The line where a setting stands, or as near to it as the file goes; 0 without a file."""
+    line, node = (root.start_mark.line + 1 if root else 0), root
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            found = next((pair for pair in node.value if pair[0].value == str(part)), None)
+            if found is None:
+                return line
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            if part >= len(node.value):
+                return line
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line

@@ -11,7 +11,7 @@ import pytest
 
 from seekserve.engine.address import Address
 from seekserve.errors import EngineBroke
-from seekserve.gateway.connection import HIGH_WATER, Connection
+from seekserve.gateway.connection import HIGH_WATER, Connection, Poured
 from seekserve.gateway.upstream import Upstream
 from tests.support import until
 
@@ -204,3 +204,39 @@ async def test_nobody_listens(tmp_path: Path) -> None:
             with pytest.raises(EngineBroke) as caught:
                 await ask(up, address)
             assert caught.value.code == "engine_unreachable"
+
+
+async def test_a_paused_connection_hears_again_when_it_is_reused(tmp_path: Path) -> None:
+    """An answer larger than HIGH_WATER came whole before anybody fetched it; then it is poured."""
+    body = b"x" * (2 * HIGH_WATER)
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+
+    async with peer(tmp_path, talk) as scripted, upstream() as up:
+        for _ in range(3):
+            got: list[bytes] = []
+
+            def sink(data: bytes, got: list[bytes] = got) -> bool:
+                got.append(data)
+                return True
+
+            async with up.exchange(scripted.address, "/v1/x", b"{}", "id-1", 5) as connection:
+                assert await connection.head()
+                await asyncio.sleep(0.05)  # reading pauses meanwhile
+                connection.pour(sink)
+                assert await connection.poured() is Poured.DONE
+            assert b"".join(got) == body
+        assert scripted.connections == 1
+
+
+async def test_a_connection_that_ended_while_its_client_was_full_hears_again(
+    tmp_path: Path,
+) -> None:
+    async with peer(tmp_path, say_ok) as scripted, upstream() as up:
+        async with up.exchange(scripted.address, "/v1/x", b"{}", "id-1", 5) as connection:
+            assert await connection.head()
+            connection.pour(lambda _: False)  # full at the first byte, and it was the last too
+            assert await connection.poured() is Poured.DONE
+        assert await ask(up, scripted.address) == (200, b"ok")
+        assert scripted.connections == 1
