@@ -34,7 +34,7 @@ class House:
 
     def __init__(self, engines: int = 1, **limits: float) -> None:
         log = Log("text", lambda line: None)
-        cards = (ModelCard("m"),)
+        cards = (ModelCard("m"), ModelCard("n"))
         names = [f"e{number}" for number in range(engines)]
         self.engines = [Engine(n, Address(path=f"/{n}"), cards, log) for n in names]
         given = Limits.model_validate({"running": 1, "queued": 3, "wait_s": 100} | limits)
@@ -47,8 +47,8 @@ class House:
     def __repr__(self) -> str:
         return repr(self.admission)
 
-    async def visit(self, name: str, leave: asyncio.Event) -> None:
-        async with self.admission.enter("m", 0.05) as lease:
+    async def visit(self, name: str, leave: asyncio.Event, model: str = "m") -> None:
+        async with self.admission.enter(model, 0.05) as lease:
             self.log.append(f"{name}@{lease.engine.snapshot.name}")
             await leave.wait()
 
@@ -78,6 +78,19 @@ async def test_first_come_first_served() -> None:
     await asyncio.gather(*tasks)
     assert house.log == ["first@e0", "a@e0", "b@e0", "c@e0"]
     assert repr(house) == "<Admission 0 running, 0 queued>"
+
+
+async def test_models_of_one_engine_stand_in_one_line() -> None:
+    house = House(queued=8)
+    gone = asyncio.Event()
+    gone.set()
+    async with house.taken():
+        tasks = []
+        for number, model in enumerate("nmnmm"):
+            tasks.append(asyncio.create_task(house.visit(f"{number}{model}", gone, model)))
+            await until(lambda n=number: house.admission.queued == n + 1)  # type: ignore[misc]
+    await asyncio.gather(*tasks)
+    assert house.log[1:] == ["0n@e0", "1m@e0", "2n@e0", "3m@e0", "4m@e0"]
 
 
 async def test_nobody_slips_in_before_those_who_wait() -> None:

@@ -1,4 +1,4 @@
-"""The queue in front of the engines: bounded, first come first served per model, with a deadline.
+"""The queue in front of the engines: bounded, first come first served, with a deadline.
 
 `enter` is the only way in. Inside its `async with` a request holds one place at one engine; leaving
 by any road (done, refused, cancelled while it waited) frees the place in the same tick, and the next
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,10 +34,19 @@ class Lease:
     waited_s: float
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Turn:
+    """One who waits: its number in the order of arrival, and the place it is to get."""
+
+    number: int
+    place: asyncio.Future[Engine]
+
+
 class Admission:
     def __init__(self, fleet: Fleet, limits: Limits, clock: Clock) -> None:
         self._fleet, self._limits, self._clock = fleet, limits, clock
-        self._waiting: dict[str, collections.deque[asyncio.Future[Engine]]] = {}
+        self._waiting: dict[str, collections.deque[Turn]] = {}
+        self._numbers = itertools.count()
         self._running: collections.Counter[str] = collections.Counter()
         self._service_s = 1.0
         fleet.listen(self._changed)
@@ -91,10 +101,21 @@ class Admission:
         self._assign()
 
     def _assign(self) -> None:
-        """Matches free places with those who wait. Every change of either ends here."""
-        for model, line in self._waiting.items():
-            while line and (engine := self._take(model)):
-                line.popleft().set_result(engine)
+        """Matches free places with those who wait, in the order they came, whatever their model.
+
+        Every change of either ends here.
+        """
+        while self._first_place():
+            pass
+
+    def _first_place(self) -> bool:
+        """Places the one who waits longest of those there is a place for; False when there is none."""
+        lines = [(line[0].number, model) for model, line in self._waiting.items() if line]
+        for _, model in sorted(lines):
+            if engine := self._take(model):
+                self._waiting[model].popleft().place.set_result(engine)
+                return True
+        return False
 
     def _changed(self, _: Snapshot) -> None:
         self._assign()
@@ -102,7 +123,7 @@ class Admission:
             snapshots = [engine.snapshot for engine in self._fleet.serving(model)]
             if all(s.state is State.FAILED for s in snapshots):
                 while line:
-                    line.popleft().set_exception(not_ready(snapshots))
+                    line.popleft().place.set_exception(not_ready(snapshots))
 
     def _answerable(self, model: str) -> None:
         snapshots = [engine.snapshot for engine in self._fleet.serving(model)]
@@ -115,15 +136,15 @@ class Admission:
         if self.queued >= self._limits.queued:
             raise self._full(f"{self.queued} requests already wait, which is as many as may")
         line = self._waiting.setdefault(model, collections.deque())
-        turn: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
+        turn = Turn(next(self._numbers), asyncio.get_running_loop().create_future())
         line.append(turn)
         try:
-            return await self._turn(turn, tick_s, tick)
+            return await self._turn(turn.place, tick_s, tick)
         except BaseException:
             if turn in line:
                 line.remove(turn)
-            elif not turn.exception():
-                self._leave(turn.result())  # the place came in the tick in which we left
+            elif not turn.place.exception():
+                self._leave(turn.place.result())  # the place came in the tick in which we left
             raise
 
     async def _turn(
