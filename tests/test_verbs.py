@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from seekserve import verbs
 from seekserve.cli import cli
 from seekserve.config import tier_names
 from seekserve.plan.cards import Device
@@ -51,12 +50,13 @@ HOST = Host(8, 64.0, 60.0, "A processor", "x86_64", "avx512", 1)
 HEAVY = {"torch", "vllm", "transformers", "fastapi", "starlette", "uvicorn", "httpx", "uvloop"}
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(cli, words)
+def run(*words: str, here: Machine | None = None) -> Result:
+    """The command, on the machine `here` where one is given."""
+    return CliRunner().invoke(cli, words, obj=(lambda: here) if here else None)
 
 
-def plan(*words: str) -> Any:
-    return json.loads(run("plan", *words, "--json").stdout)
+def plan(*words: str, here: Machine | None = None) -> Any:
+    return json.loads(run("plan", *words, "--json", here=here).stdout)
 
 
 def hold_contract(told: Any) -> None:
@@ -182,23 +182,21 @@ def machine(*cards: str, notes: tuple[str, ...] = ()) -> Machine:
     return Machine("cuda" if cards else "cpu", devices, HOST, "590.1" if cards else "", notes)
 
 
-def test_without_a_gpu_named_it_is_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_gpu_named_it_is_this_machine() -> None:
     here = machine(*["NVIDIA GeForce RTX 4090"] * 2, notes=("Card 1: 3.0 GiB are in use already.",))
-    monkeypatch.setattr(verbs, "detect", lambda: here)
-    result = run("plan", "--model", "r1-distill-qwen-7b", "--json")
+    result = run("plan", "--model", "r1-distill-qwen-7b", "--json", here=here)
     assert result.stderr == "Note: Card 1: 3.0 GiB are in use already.\n"
     told = json.loads(result.stdout)
     assert (told["layout"]["gpus"], told["memory"]["total_gib_per_gpu"]) == (2, 23.52)
-    many = plan("--model", "r1-distill-qwen-32b", "--nodes", "2")
+    many = plan("--model", "r1-distill-qwen-32b", "--nodes", "2", here=here)
     assert (many["layout"]["nodes"], many["layout"]["gpus"]) == (2, 4)
 
 
-def test_a_machine_without_cards_is_planned_as_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verbs, "detect", machine)
-    told = plan("--model", "r1-distill-qwen-1.5b")
+def test_a_machine_without_cards_is_planned_as_a_processor() -> None:
+    told = plan("--model", "r1-distill-qwen-1.5b", here=machine())
     hold_contract(told)
-    assert told["memory"]["total_gib_per_gpu"] == 64
-    assert "A processor" in run("plan").stdout
+    assert told["memory"]["total_gib_per_gpu"] == 60  # of its 64, others hold 4
+    assert "A processor" in run("plan", here=machine()).stdout
 
 
 def test_the_lists_are_the_catalog() -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from seekserve.complaints import complaints
 from seekserve.errors import ConfigError, OpenToTheWorld
 
 Flag = str | int | float | bool | list[str] | dict[str, Any]
@@ -183,7 +184,7 @@ def parse_tier(path: Path) -> Tier:
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:
-        told = _lines(error, yaml.compose(text))
+        told = complaints(error, yaml.compose(text))
         raise ConfigError(
             f"{path} has settings that do not fit:\n{told}",
             "configs/reference.yaml names every setting there is.",
@@ -220,7 +221,7 @@ def load(
             }
         )
     except ValidationError as error:
-        raise ConfigError(f"These settings do not fit:\n{_lines(error)}") from error
+        raise ConfigError(f"These settings do not fit:\n{complaints(error)}") from error
     if not config.key_hashes and not config.listen.loopback:
         raise OpenToTheWorld(
             f"{config.listen.host} can be reached from other machines and no API key is set.",
@@ -232,32 +233,3 @@ def load(
 def hash_key(key: str) -> bytes:
     """SHA-256 is enough for machine-made keys of 128 bits or more; nothing slower is needed."""
     return hashlib.sha256(key.encode()).digest()
-
-
-def _lines(error: ValidationError, root: yaml.Node | None = None) -> str:
-    """One line per complaint: where in the file, which setting, what is wrong with it."""
-    told = []
-    for item in error.errors(include_input=False, include_url=False):
-        line = _line(root, item["loc"])
-        path = ".".join(str(part) for part in item["loc"])
-        unknown = item["type"] == "extra_forbidden"
-        what = "there is no such setting" if unknown else item["msg"]
-        told.append(f"  {f'line {line}: ' if line else ''}{path}: {what}")
-    return "\n".join(told)
-
-
-def _line(root: yaml.Node | None, path: tuple[int | str, ...]) -> int:
-    """The line where a setting stands, or as near to it as the file goes; 0 without a file."""
-    line, node = (root.start_mark.line + 1 if root else 0), root
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            found = next((pair for pair in node.value if pair[0].value == str(part)), None)
-            if found is None:
-                return line
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            if part >= len(node.value):
-                return line
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line

@@ -6,7 +6,7 @@ They import nothing that serves: an answer for every model takes less than half 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any
@@ -18,13 +18,15 @@ from seekserve.config import Frozen, read_tier, tier_names
 from seekserve.errors import ConfigError, StartError
 from seekserve.plan import planner, tables
 from seekserve.plan.catalog import Catalog, load_catalog
-from seekserve.plan.detect import detect
+from seekserve.plan.detect import Machine, detect
 from seekserve.plan.facts import Fact
 from seekserve.plan.report import as_json, page
 from seekserve.plan.version import read_version
 from seekserve.plan.wish import Cluster, Plan, Wish
 
 MISFIT = 2
+Look = Callable[[], Machine]
+"""How this machine is looked at; the context's `obj` may be another."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -34,6 +36,7 @@ def add_planning(cli: typer.Typer) -> None:
 
 
 def plan(
+    context: typer.Context,
     gpu: Annotated[
         str | None,
         typer.Option(metavar="NAME[:COUNT]", help="Cards in each node. Default: this machine's."),
@@ -130,7 +133,8 @@ def plan(
             speculate=speculate, price_per_hour=price_per_hour, executor="ray" if ray else None,
         )  # fmt: skip
         catalog = load_catalog()
-        cluster = _cluster(catalog, gpu, nodes, (gpu_mem_gib, gpu_bandwidth_gbs), platform)
+        look: Look = context.obj or detect
+        cluster = _cluster(catalog, gpu, nodes, (gpu_mem_gib, gpu_bandwidth_gbs), platform, look)
         if model is None:
             found = planner.survey(catalog, cluster, wish)
             _show_all(found, as_data)
@@ -192,6 +196,7 @@ def _cluster(
     nodes: int,
     card: tuple[float | None, float | None],
     platform: str | None,
+    look: Look,
 ) -> Cluster:
     """What --gpu names, `card` its memory and bandwidth if given; else nodes like this machine."""
     if gpu is not None:
@@ -201,14 +206,14 @@ def _cluster(
             "--gpu-mem-gib and --gpu-bandwidth-gbs describe a card named with --gpu.",
             "Name it, such as --gpu generic:2; or leave both out to plan for this machine.",
         )
-    return replace(_here(catalog, platform), nodes=nodes)
+    return replace(_here(catalog, platform, look), nodes=nodes)
 
 
-def _here(catalog: Catalog, platform: str | None) -> Cluster:
+def _here(catalog: Catalog, platform: str | None, look: Look) -> Cluster:
     """This machine. Its tools may take ten seconds each when they hang, so say what is going on."""
     errors = Console(stderr=True)
     with errors.status("Looking at this machine"):
-        machine = detect()
+        machine = look()
     for note in machine.notes:
         errors.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
     return planner.cluster_here(catalog, machine, platform)

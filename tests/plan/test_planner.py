@@ -189,6 +189,25 @@ def test_too_many_ranks_are_impossible() -> None:
         planned("a100-80g:8", "deepseek-r1", Wish(tp=8, pp=4), nodes=2)
 
 
+def test_cards_of_two_dies_are_two_devices() -> None:
+    by_card = planned("ascend-910c:8", "deepseek-r1", Wish(tp=16, weights="w8a8"))
+    by_die = planned("ascend-910c:16", "deepseek-r1", Wish(tp=16, weights="int8"))
+    assert by_card.layout.tp == by_die.layout.tp == 16
+    assert by_card.weights_bytes == by_die.weights_bytes
+
+
+@pytest.mark.parametrize("weights", ["w4a16", "W8A8", "nf4", "awq4", "fp8_e4m3", "float16", "fp4"])
+def test_formats_answer_to_many_names(weights: str) -> None:
+    wish = Wish(weights=weights, max_model_len=8192)
+    assert planned("h100-80g", "r1-distill-qwen-7b", wish).verdict == "fits"
+
+
+def test_an_unknown_format_names_those_there_are() -> None:
+    with pytest.raises(Impossible) as raised:
+        planned("h100-80g", "r1-distill-qwen-7b", Wish(weights="q4_k_m"))
+    assert "int4" in raised.value.todo
+
+
 def test_an_old_version_is_told() -> None:
     found = planned("h200:8", "deepseek-v4-pro", Wish(version=(0, 9)))
     assert found.verdict == "does_not_fit"

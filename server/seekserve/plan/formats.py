@@ -40,6 +40,7 @@ FORMATS = {
     "int4": Format("int4", _int4(GROUP, False), _int4(GROUP, False), "bf16", "int4_weights"),
     "gptq": Format("gptq", _int4(GROUP, True), _int4(GROUP, True), "bf16", "int4_weights"),
     "awq": Format("awq", _int4(GROUP, True), _int4(GROUP, True), "bf16", "int4_weights"),
+    "bnb": Format("bnb", 0.5 + 4 / 64, 0.5 + 4 / 64, "bf16", "int4_weights"),  # NF4, a scale for 64
     # NVIDIA's re-quants leave attention in 16 bits; MXFP4 ones likewise.
     "nvfp4": Format("nvfp4", 2, 0.5 + 1 / 16, "fp4", "nvfp4_weights"),
     "mxfp4": Format("mxfp4", 2, 0.5 + 1 / 32, "fp4", "fp4_experts"),
@@ -47,7 +48,11 @@ FORMATS = {
     "w8a8-ascend": Format("w8a8-ascend", 1.001, 1.001, "int8", "int8_weights"),
     "w4a8-ascend": Format("w4a8-ascend", 1.001, 0.502, "int8", "int8_weights"),
 }
-SPELLINGS = {"w4a16": "int4", "w8a8": "int8", "bfloat16": "bf16", "float16": "fp16", "half": "fp16"}
+SPELLINGS = {
+    "w4a16": "int4", "w8a8": "int8", "w8a16": "int8", "w4a8": "w4a8-ascend", "bfloat16": "bf16",
+    "float16": "fp16", "half": "fp16", "fp8_e4m3": "fp8", "fp8-dynamic": "fp8", "fp4": "nvfp4",
+    "nf4": "bnb", "bnb-4bit": "bnb", "awq4": "awq", "gptq-int4": "gptq",
+}  # fmt: skip
 
 
 def read_format(name: str, group: int | None = None) -> Format:

@@ -33,7 +33,7 @@ COMFORTABLE = 32768  # tokens of context that a chat with reasoning wants
 USABLE = 16384
 FIDELITY = (
     "bf16", "fp16", "fp4fp8", "fp8", "mxfp8", "w8a8-ascend", "int8", "nvfp4", "w4a8-ascend", "mxfp4",
-    "int4", "gptq", "awq",
+    "int4", "gptq", "awq", "bnb",
 )  # fmt: skip
 RANK: dict[Verdict, int] = {"fits": 2, "tight": 1, "does_not_fit": 0}
 
@@ -52,6 +52,7 @@ def decide(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> 
     """`plan` without commands, and without advice, which asks for its neighbours."""
     if subject.family and subject.name in catalog.models:
         subject = of_catalog(catalog, catalog.models[subject.name], cluster.platform.id)
+    cluster = _by_die(cluster, wish)
     kernels = catalog.kernels(cluster.accelerator.arch)
     version = _version(cluster, wish)
     if why := allowed.refused(subject, cluster, kernels, version):
@@ -61,6 +62,15 @@ def decide(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> 
         why = _nothing(subject, cluster, wish, kernels)
         return _refusal(subject, cluster, wish, version, why)
     return _told(subject, cluster, wish, version, kernels, _best(found))
+
+
+def _by_die(cluster: Cluster, wish: Wish) -> Cluster:
+    """Cards of two dies are two devices each: ranks asked for that count dies mean cards were counted."""
+    ranks = (wish.tp or 1) * (wish.pp or 1) * (wish.dp or 1)
+    dies = cluster.accelerator.dies
+    if dies > 1 and ranks == cluster.gpus * dies:
+        return replace(cluster, per_node=cluster.per_node * dies)
+    return cluster
 
 
 def survey(catalog: Catalog, cluster: Cluster, wish: Wish) -> tuple[Plan, ...]:
