@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from seekserve.config import Defaults
-from seekserve.dialect.chat import EFFORTS, Chat, events, thinking, to_engine
+from seekserve.dialect.chat import EFFORTS, Chat, events, parsed, thinking, to_engine
 from seekserve.errors import BadRequest
 
 DEFAULTS = Defaults(max_tokens=100, temperature=0.5, top_p=0.9, thinking="enabled")
@@ -90,8 +90,8 @@ def test_bytes_and_values_agree() -> None:
         {},
     ]
     for given in deltas:
-        parsed = Chat().event({"choices": [{"index": 0, "delta": given}]})["choices"][0]["delta"]
-        assert delta(Chat().events(event(given))) == parsed
+        whole = parsed({"choices": [{"index": 0, "delta": given}]})["choices"][0]["delta"]
+        assert delta(events(event(given))) == whole
 
 
 def test_an_answer_holds_what_the_api_knows() -> None:

@@ -71,4 +71,4 @@ def test_an_answer_holds_what_the_api_knows() -> None:
 
 def test_events_pass_untouched() -> None:
     event = b'data: {"choices":[{"text":"\\"reasoning\\":"}]}\n\n'
-    assert Completions().events(event) == event
+    assert Completions().voice(True).events(event) == event

@@ -38,7 +38,7 @@ def stream(spaced: bool = False) -> bytes:
 
 def tap(show_usage: bool = True) -> Tap:
     ticks = iter(range(10_000))
-    return Tap(Chat(), show_usage, lambda: float(next(ticks)))
+    return Tap(Chat().voice(show_usage), lambda: float(next(ticks)))
 
 
 def whole(data: bytes) -> tuple[bytes, Tap]:
@@ -143,7 +143,7 @@ def test_an_endless_event_is_refused_without_growing_work() -> None:
 
 def test_completions_keep_their_events() -> None:
     told = {"choices": [{"index": 0, "text": "a", "finish_reason": "length"}], "usage": USAGE}
-    one = Tap(Completions(), True, lambda: 0.0)
+    one = Tap(Completions().voice(True), lambda: 0.0)
     out = json.loads(one.feed(event(told)).removeprefix(b"data: "))
     assert out["choices"] == told["choices"]
     assert out["usage"]["prompt_cache_hit_tokens"] == 0

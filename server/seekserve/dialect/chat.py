@@ -13,6 +13,7 @@ from typing import Any
 
 from seekserve.config import Defaults
 from seekserve.dialect.fields import CHAT, TEMPLATE_SWITCHES, passed, refuse_private
+from seekserve.dialect.stream import Events
 from seekserve.dialect.usage import usage
 from seekserve.errors import BadRequest
 
@@ -34,13 +35,8 @@ class Chat:
 
     path = "/v1/chat/completions"
 
-    def events(self, data: bytes) -> bytes:
-        return events(data)
-
-    def event(self, event: dict[str, Any]) -> dict[str, Any]:
-        if event.get("usage"):
-            event = event | {"usage": usage(event["usage"])}
-        return event | {"choices": [_choice(c, "delta") for c in event.get("choices") or ()]}
+    def voice(self, show_usage: bool) -> Events:
+        return Events(events, parsed, show_usage)
 
     def answer(self, answer: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -72,6 +68,13 @@ def events(data: bytes) -> bytes:
         for private in _OPENING_NULLS:
             data = data.replace(private, b"")
     return data
+
+
+def parsed(event: dict[str, Any]) -> dict[str, Any]:
+    """One event of a stream, parsed: what `events` does, and the usage in DeepSeek's words."""
+    if event.get("usage"):
+        event = event | {"usage": usage(event["usage"])}
+    return event | {"choices": [_choice(c, "delta") for c in event.get("choices") or ()]}
 
 
 def to_engine(

@@ -7,6 +7,7 @@ from typing import Any
 
 from seekserve.config import Defaults
 from seekserve.dialect.fields import COMPLETIONS, passed, refuse_private
+from seekserve.dialect.stream import Events
 from seekserve.dialect.usage import usage
 
 _CHOICE = ("index", "text", "logprobs", "finish_reason")
@@ -17,11 +18,8 @@ class Completions:
 
     path = "/v1/completions"
 
-    def events(self, data: bytes) -> bytes:
-        return data
-
-    def event(self, event: dict[str, Any]) -> dict[str, Any]:
-        return event | {"usage": usage(event["usage"])} if event.get("usage") else event
+    def voice(self, show_usage: bool) -> Events:
+        return Events(lambda data: data, parsed, show_usage)
 
     def answer(self, answer: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -35,6 +33,11 @@ class Completions:
             ],
             "usage": usage(answer.get("usage") or {}),
         }
+
+
+def parsed(event: dict[str, Any]) -> dict[str, Any]:
+    """One event of a stream, the usage in DeepSeek's words."""
+    return event | {"usage": usage(event["usage"])} if event.get("usage") else event
 
 
 def to_engine(

@@ -6,6 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from seekserve.errors import Refusal
+
+
+class Voice(Protocol):
+    """One stream in a client's own API: engine events in, the client's bytes out. May keep state.
+
+    It is called in the order of the engine's events, and its work may not grow with what came before.
+    """
+
+    def events(self, data: bytes) -> bytes:
+        """Whole SSE events of the engine that hold deltas alone, in the client's words.
+
+        Deltas that are alike but for their text are translated once, around a mark, and not shown to
+        it again: what it answers to such an event may depend on nothing else that changes.
+        """
+
+    def event(self, event: dict[str, Any]) -> bytes:
+        """One parsed event: the few that carry usage."""
+
+    def done(self) -> bytes:
+        """What ends a stream that went well."""
+
+    def failed(self, refusal: Refusal) -> bytes:
+        """What tells of a failure after the first byte."""
+
 
 class Accent(Protocol):
     """How one API turns the engine's answers into its own. All pure."""
@@ -13,11 +38,8 @@ class Accent(Protocol):
     path: str
     """The engine's route, such as /v1/chat/completions."""
 
-    def events(self, data: bytes) -> bytes:
-        """Whole SSE events of the engine, in the client's words."""
-
-    def event(self, event: dict[str, Any]) -> dict[str, Any]:
-        """One parsed event: the few that carry usage."""
+    def voice(self, show_usage: bool) -> Voice:
+        """For one stream; `show_usage` as the client asked."""
 
     def answer(self, answer: dict[str, Any]) -> dict[str, Any]:
         """A whole answer, fields the client's API does not know left out."""

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 from starlette.types import Scope, Send
 
 from seekserve.errors import Refusal
+from seekserve.gateway.ask import Voice
 from seekserve.gateway.trace import refuse, trace_of
 
 WRITER = "seekserve.writer"
@@ -56,6 +57,7 @@ class Outlet:
         self.send, self._scope = send, scope
         self.writer: Writer = scope["extensions"][WRITER]
         self._started = False
+        self.voice: Voice | None = None
 
     async def start(self, headers: list[tuple[bytes, bytes]], status: int = 200) -> None:
         if not self._started:
@@ -81,7 +83,9 @@ class Outlet:
             await refuse(refusal, self._scope, self.send)
             return
         trace_of(self._scope).reason = refusal.code or refusal.type
-        event = b"data: " + refusal.envelope() + b"\n\n"
+        event = (
+            self.voice.failed(refusal) if self.voice else b"data: " + refusal.envelope() + b"\n\n"
+        )
         await self.send({"type": "http.response.body", "body": event, "more_body": True})
         await self.end()
 

@@ -111,7 +111,9 @@ class Relay(Response):
             raise EngineBroke(f"The engine answered with {_name(kind)} instead of what was asked.")
 
     async def _stream(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
-        tap = Tap(self._ask.accent, self._ask.show_usage, self._gateway.clock)
+        voice = self._ask.accent.voice(self._ask.show_usage)
+        outlet.voice = voice
+        tap = Tap(voice, self._gateway.clock)
         try:
             await outlet.start(STREAM_HEADERS)
             await self._pump(connection, tap, outlet)

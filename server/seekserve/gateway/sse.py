@@ -15,10 +15,9 @@ import re
 from typing import Any
 
 from seekserve.errors import EngineBroke
-from seekserve.gateway.ask import Accent, Clock
+from seekserve.gateway.ask import Clock, Voice
 
 MAX_EVENT = 4 * 1024 * 1024
-DONE = b"data: [DONE]\n\n"
 
 _TELLING = (b'"usage"', b'"finish_reason":"', b'"finish_reason": "', b'"error"', b"[DONE]")
 _FINISH = re.compile(rb'"finish_reason":\s*"(\w+)"')
@@ -35,8 +34,8 @@ class Tap:
     becomes `broke`: what came before it is still to be sent, and nothing after it.
     """
 
-    def __init__(self, accent: Accent, show_usage: bool, clock: Clock) -> None:
-        self._accent, self._show_usage, self._clock = accent, show_usage, clock
+    def __init__(self, voice: Voice, clock: Clock) -> None:
+        self._voice, self._clock = voice, clock
         self._rest = bytearray()
         self._head = self._tail = self._new_head = self._new_tail = _NEVER
         self._lessons = _LESSONS
@@ -65,9 +64,9 @@ class Tap:
         at = min((i for word in _TELLING if (i := whole.find(word)) >= 0), default=-1)
         if at < 0:
             self._learn(whole)
-            return self._accent.events(whole)
+            return self._voice.events(whole)
         start = whole.rfind(b"\n\n", 0, at) + 2 if b"\n\n" in whole[:at] else 0
-        return self._accent.events(whole[:start]) + self._look(whole[start:])
+        return self._voice.events(whole[:start]) + self._look(whole[start:])
 
     def _whole(self, data: bytes) -> bytes:
         """The part of all bytes so far that ends with an event's blank line."""
@@ -103,7 +102,7 @@ class Tap:
         if len(texts) != 1:
             return
         head, tail = event[: texts[0].start(1)], event[texts[0].end(1) :]
-        new_head, found, new_tail = self._accent.events(head + _MARK + tail).partition(_MARK)
+        new_head, found, new_tail = self._voice.events(head + _MARK + tail).partition(_MARK)
         if found:
             self._head, self._tail, self._new_head, self._new_tail = head, tail, new_head, new_tail
 
@@ -116,19 +115,19 @@ class Tap:
     def _one(self, event: bytes) -> bytes:
         if event.removeprefix(b"data:").strip() == b"[DONE]":
             self.done, self._head = True, _NEVER
-            return DONE
+            return self._voice.done()
         if found := _FINISH.search(event):
             self.finish = found[1].decode()
             self.last_at = self._clock()
         if b'"usage"' in event or b'"error"' in event:
             return self._parsed(event)
-        return self._accent.events(event + b"\n\n")
+        return self._voice.events(event + b"\n\n")
 
     def _parsed(self, event: bytes) -> bytes:
         try:
             told = json.loads(event.removeprefix(b"data:"))
         except ValueError:
-            return self._accent.events(event + b"\n\n")
+            return self._voice.events(event + b"\n\n")
         if not well_formed(told):
             return b""
         if told.get("error"):
@@ -138,11 +137,7 @@ class Tap:
             return b""
         if told.get("usage"):
             self.usage = told["usage"]
-            if not told.get("choices") and not self._show_usage:
-                return b""
-        told = self._accent.event(told)
-        text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
-        return b"data: " + text.encode(errors="replace") + b"\n\n"
+        return self._voice.event(told)
 
 
 def well_formed(told: Any) -> bool:

@@ -1,0 +1,41 @@
+"""The streams of OpenAI's shape: the engine's own events, a few words changed. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from seekserve.errors import Refusal
+
+DONE = b"data: [DONE]\n\n"
+
+
+class Events:
+    """A voice made of two functions: one for the bytes of deltas, one for a parsed event."""
+
+    def __init__(
+        self,
+        of_bytes: Callable[[bytes], bytes],
+        of_event: Callable[[dict[str, Any]], dict[str, Any]],
+        show_usage: bool,
+    ) -> None:
+        self.events = of_bytes
+        self._of_event, self._show_usage = of_event, show_usage
+
+    def event(self, event: dict[str, Any]) -> bytes:
+        if event.get("usage") and not event.get("choices") and not self._show_usage:
+            return b""
+        return data(self._of_event(event))
+
+    def done(self) -> bytes:
+        return DONE
+
+    def failed(self, refusal: Refusal) -> bytes:
+        return b"data: " + refusal.envelope() + b"\n\n"
+
+
+def data(event: dict[str, Any]) -> bytes:
+    """An event as SSE data. Lone surrogates, which JSON can name and UTF-8 cannot, become `?`."""
+    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return b"data: " + text.encode(errors="replace") + b"\n\n"
