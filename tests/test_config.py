@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from seekserve.config import Listen, configs_dir, load, parse_tier, read_tier, tier_names
+from seekserve.config import ATTACHED, Listen, configs_dir, load, parse_tier, read_tier, tier_names
 from seekserve.errors import ConfigError, OpenToTheWorld
 
 LOCAL: dict[str, Any] = {"host": "127.0.0.1", "port": 8000}
@@ -17,9 +17,16 @@ LOCAL: dict[str, Any] = {"host": "127.0.0.1", "port": 8000}
 
 @pytest.mark.parametrize("name", tier_names())
 def test_every_shipped_tier_loads(name: str, tmp_path: Path) -> None:
-    loaded = load(name, listen=LOCAL, state_dir=tmp_path)
+    attach = ("http://127.0.0.1:1",) if name == ATTACHED else ()
+    loaded = load(name, attach=attach, listen=LOCAL, state_dir=tmp_path)
     assert loaded.tier.tier == name
     assert loaded.tier.about
+
+
+def test_the_tier_for_running_engines_wants_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(ATTACHED, listen=LOCAL, state_dir=tmp_path)
+    assert "--engine" in raised.value.todo
 
 
 def test_the_reference_is_a_tier_file() -> None:

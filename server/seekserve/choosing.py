@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from seekserve.config import Config, Prefer, Tier
 from seekserve.engine.fleet import Launching, platform_here
@@ -28,6 +30,8 @@ def choose(config: Config, prefer: Prefer | None, console: Console) -> tuple[Con
         machine = detect()
     for note in machine.notes:
         console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
+    if machine.platform == "cpu" and config.tier.tier != "cpu":
+        console.print("No accelerator was found: planning for the processor, as --tier cpu does.")
     taken = climb(catalog, config.tier, planner.cluster_here(catalog, machine), Wish(), prefer)
     _show(taken, console)
     names = (taken.plan.subject.name,)
@@ -38,7 +42,8 @@ def choose(config: Config, prefer: Prefer | None, console: Console) -> tuple[Con
 
 def _show(taken: Climb, console: Console) -> None:
     for why in taken.others:
-        console.print(f"  not taken: {why}", markup=False, highlight=False, soft_wrap=True)
+        told = Padding(Text(f"not taken: {why}"), (0, 0, 0, 2))
+        console.print(told, highlight=False)
     console.print(page(taken.plan), crop=False, highlight=False)
 
 

@@ -19,6 +19,7 @@ from seekserve.complaints import complaints
 from seekserve.errors import ConfigError, OpenToTheWorld
 
 Flag = str | int | float | bool | list[str] | dict[str, Any]
+ATTACHED = "attach"  # the tier for engines that are somebody else's
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -212,7 +213,7 @@ def load(
         config = Config.model_validate(
             {
                 "listen": dict(listen),
-                "tier": read_tier(tier or ("attach" if attach else "demo")),
+                "tier": read_tier(tier or (ATTACHED if attach else "demo")),
                 "attach": attach,
                 "key_hashes": (hash_key(api_key),) if api_key else (),
                 "engine_key": engine_key or None,
@@ -222,6 +223,11 @@ def load(
         )
     except ValidationError as error:
         raise ConfigError(f"These settings do not fit:\n{complaints(error)}") from error
+    if config.tier.tier == ATTACHED and not attach:
+        raise ConfigError(
+            "The tier attach is for engines that already run, and none is named.",
+            "Add --engine http://HOST:PORT, or choose another tier: seekserve tiers.",
+        )
     if not config.key_hashes and not config.listen.loopback:
         raise OpenToTheWorld(
             f"{config.listen.host} can be reached from other machines and no API key is set.",

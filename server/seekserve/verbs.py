@@ -20,6 +20,7 @@ from seekserve.plan import planner, tables
 from seekserve.plan.catalog import Catalog, load_catalog
 from seekserve.plan.detect import Machine, detect
 from seekserve.plan.facts import Fact
+from seekserve.plan.ladder import best
 from seekserve.plan.report import as_json, page
 from seekserve.plan.version import read_version
 from seekserve.plan.wish import Cluster, Plan, Wish
@@ -39,7 +40,11 @@ def plan(
     context: typer.Context,
     gpu: Annotated[
         str | None,
-        typer.Option(metavar="NAME[:COUNT]", help="Cards in each node. Default: this machine's."),
+        typer.Option(
+            metavar="NAME[:COUNT]",
+            help="Cards in each node. Default: this machine's. Any other card: generic:COUNT with "
+            "--gpu-mem-gib and --gpu-bandwidth-gbs.",
+        ),
     ] = None,
     nodes: Annotated[int, typer.Option(metavar="N", help="Nodes like it.")] = 1,
     model: Annotated[
@@ -136,7 +141,7 @@ def plan(
         look: Look = context.obj or detect
         cluster = _cluster(catalog, gpu, nodes, (gpu_mem_gib, gpu_bandwidth_gbs), platform, look)
         if model is None:
-            found = planner.survey(catalog, cluster, wish)
+            found = _surveyed(catalog, cluster, wish)
             _show_all(found, as_data)
         else:
             found = (planner.plan(catalog, planner.subject_of(catalog, model), cluster, wish),)
@@ -207,6 +212,17 @@ def _cluster(
             "Name it, such as --gpu generic:2; or leave both out to plan for this machine.",
         )
     return replace(_here(catalog, platform, look), nodes=nodes)
+
+
+def _surveyed(catalog: Catalog, cluster: Cluster, wish: Wish) -> tuple[Plan, ...]:
+    """Every model; first what a tier would take here, so that `serve --tier` and this agree."""
+    found = planner.survey(catalog, cluster, wish)
+    names = ("cpu",) if cluster.platform.id == "cpu" else ("flagship", "enterprise", "consumer")
+    top = best(catalog, map(read_tier, names), cluster, wish)
+    if top is None:
+        return found
+    rest = (one for one in found if one.subject.name != top.plan.subject.name)
+    return (top.plan, *rest)
 
 
 def _here(catalog: Catalog, platform: str | None, look: Look) -> Cluster:

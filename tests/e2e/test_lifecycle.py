@@ -50,7 +50,13 @@ def _state(pid: int) -> str:
         return "Z"
 
 
+def shared_memory() -> set[str]:
+    """Segments and semaphores of Python's multiprocessing that somebody holds or left behind."""
+    return {p.name for p in Path("/dev/shm").glob("*") if p.name.startswith(("psm_", "sem.mp-"))}
+
+
 def test_start_serve_and_stop() -> None:
+    before = shared_memory()
     with serve("--tier", "demo") as server, server.client() as client:
         until(lambda: "starting" in server.said(), "nothing was said", 30)
         until(lambda: _live(client), "not live", 30)
@@ -79,6 +85,7 @@ def test_start_serve_and_stop() -> None:
             assert stop(server.process, signal.SIGINT) == 0, server.said()
         until(lambda: not alive(family), f"still alive: {alive(family)}", 10)
         assert not run_dirs[0].exists()
+        assert not shared_memory() - before
         with (
             pytest.raises(ConnectionRefusedError),
             socket.create_connection(("127.0.0.1", server.port)),

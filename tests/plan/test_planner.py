@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -246,3 +248,191 @@ def test_the_survey_has_every_model_and_the_best_first() -> None:
     assert plans[0].verdict == "fits"
     assert plans[-1].verdict == "does_not_fit"
     assert all(plan.reasons for plan in plans if plan.verdict != "fits")
+
+
+def config_of(tmp_path: Path, **fields: object) -> str:
+    plain = {
+        "architectures": ["LlamaForCausalLM"],
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": 32000,
+        "max_position_embeddings": 32768,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(plain | fields))
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "gib"),
+    [
+        (
+            {
+                "architectures": ["MixtralForCausalLM"],
+                "num_local_experts": 8,
+                "num_experts_per_tok": 2,
+            },
+            87,
+        ),
+        (
+            {
+                "architectures": ["Qwen3MoeForCausalLM"],
+                "hidden_size": 2048,
+                "num_hidden_layers": 48,
+                "num_key_value_heads": 4,
+                "head_dim": 128,
+                "num_experts": 128,
+                "num_experts_per_tok": 8,
+                "moe_intermediate_size": 768,
+                "intermediate_size": 6144,
+                "vocab_size": 151936,
+            },
+            57,
+        ),
+    ],
+)
+def test_experts_are_counted_whatever_they_are_called(
+    tmp_path: Path, fields: dict[str, object], gib: float
+) -> None:
+    found = planned("h200:2", config_of(tmp_path, **fields), Wish(tp=1, max_model_len=4096))
+    assert found.weights_bytes / GIB == pytest.approx(gib, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"architectures": ["MambaForCausalLM"]},
+        {"architectures": ["Qwen3NextForCausalLM"]},
+        {"num_attention_heads": 0},
+        {"num_hidden_layers": -1},
+        {"vocab_size": 10**30},
+        {"hidden_size": "many"},
+        {"hidden_size": [1]},
+        {"num_hidden_layers": 10**8},
+    ],
+)
+def test_what_cannot_be_sized_is_refused(tmp_path: Path, fields: dict[str, object]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        planner.subject_of(CATALOG, config_of(tmp_path, **fields))
+    assert raised.value.todo
+
+
+@pytest.mark.parametrize(
+    ("quantization", "name"),
+    [
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bnb"),
+        ({"quant_method": "awq", "bits": 4, "group_size": 128}, "awq"),
+        ({"quant_method": "fp8"}, "fp8"),
+        ({"quant_method": "mxfp4"}, "mxfp4"),
+        ({"quant_method": "gptq", "bits": 8}, "int8"),
+    ],
+)
+def test_a_checkpoints_own_quantisation_is_read(
+    tmp_path: Path, quantization: dict[str, object], name: str
+) -> None:
+    folder = config_of(tmp_path, quantization_config=quantization)
+    assert list(planner.subject_of(CATALOG, folder).formats) == [name]
+
+
+def test_an_unknown_quantisation_is_not_guessed(tmp_path: Path) -> None:
+    with pytest.raises(Impossible):
+        planner.subject_of(
+            CATALOG, config_of(tmp_path, quantization_config={"quant_method": "gguf"})
+        )
+
+
+def test_the_command_names_the_folder_that_was_planned(tmp_path: Path) -> None:
+    folder = config_of(tmp_path)
+    found = planned("h100-80g", folder)
+    assert found.commands[0].argv[:3] == ("vllm", "serve", folder)
+    assert planned("h100-80g", folder, Wish(weights="fp8")).commands == ()
+
+
+def test_a_format_nobody_published_has_no_command() -> None:
+    found = planned("rtx-4090", "r1-distill-qwen-7b", Wish(weights="nvfp4"))
+    assert found.commands == ()
+    assert any("No checkpoint" in reason for reason in found.reasons)
+    assert found.weights_bytes < 6.5 * GIB
+    with pytest.raises(Impossible, match="Ascend"):
+        planned("h100-80g:8", "deepseek-r1", Wish(weights="w8a8-ascend"))
+
+
+def test_a_quantised_repository_is_planned_as_itself() -> None:
+    repo = "RedHatAI/DeepSeek-R1-Distill-Qwen-7B-quantized.w4a16"
+    found = planned("rtx-4090", repo)
+    assert found.weights == "int4"
+    assert repo in found.commands[0].argv
+
+
+def test_a_context_beyond_the_models_own_is_refused() -> None:
+    found = planned("h200", "r1-distill-qwen-7b", Wish(max_model_len=500_000))
+    assert found.verdict == "does_not_fit"
+    assert "131,072" in found.reasons[0]
+
+
+def test_a_card_nobody_knows_is_planned_by_its_memory() -> None:
+    host = Host(8, 64, 60, "Some CPU", "x86_64", "avx512", 1)
+    card = Device("NVIDIA GeForce RTX 4070 Laptop GPU", 7.6, 7.5, 0)
+    found = planner.cluster_here(CATALOG, Machine("cuda", (card,), host, "", ()))
+    assert found.memory_gib == 7.6
+    assert "not in the catalog" in found.accelerator.name
+    subject = planner.subject_of(CATALOG, "r1-distill-qwen-1.5b")
+    assert planner.plan(CATALOG, subject, found, Wish()).verdict == "fits"
+
+
+def test_memory_in_use_lowers_the_share() -> None:
+    host = Host(8, 64, 60, "Some CPU", "x86_64", "avx512", 1)
+    card = Device("NVIDIA GeForce RTX 4090", 24.0, 18.0, 0)
+    found = planner.cluster_here(CATALOG, Machine("cuda", (card,), host, "", ()))
+    subject = planner.subject_of(CATALOG, "r1-distill-qwen-7b")
+    answer = planner.plan(CATALOG, subject, found, Wish())
+    assert answer.utilization == 0.73
+    assert any("0.73" in reason for reason in answer.reasons)
+
+
+@pytest.mark.parametrize("text", ["2x3090", "2 x 3090", "rtx-3090:2", "2*RTX 3090"])
+def test_counts_come_in_many_forms(text: str) -> None:
+    found = planner.cluster_of(CATALOG, text)
+    assert (found.accelerator.id, found.per_node) == ("rtx-3090", 2)
+
+
+def test_mixed_cards_and_foreign_platforms_are_refused() -> None:
+    with pytest.raises(Impossible, match="different cards"):
+        planner.cluster_of(CATALOG, "4090:2,3090:2")
+    with pytest.raises(Impossible, match="does not run on"):
+        planner.cluster_of(CATALOG, "4090", platform="rocm")
+
+
+MISFITS = (
+    ("rtx-3060-12g", "r1-distill-qwen-14b", Wish(), 1),
+    ("rtx-4090:4", "r1-distill-qwen-32b", Wish(tp=3), 1),
+    ("rtx-4090:8", "deepseek-r1", Wish(), 4),
+    ("a100-80g:8", "deepseek-v3.2", Wish(), 1),
+    ("rtx-4090", "r1-distill-qwen-7b", Wish(weights="bf16", max_model_len=131072), 1),
+)
+
+
+@pytest.mark.parametrize(("gpu", "model", "wish", "nodes"), MISFITS)
+def test_flags_that_are_advised_do_make_it_fit(
+    gpu: str, model: str, wish: Wish, nodes: int
+) -> None:
+    found = planned(gpu, model, wish, nodes)
+    for tip in found.advice:
+        if length := re.search(r"--max-model-len (\d+)", tip):
+            again = planned(gpu, model, replace(wish, max_model_len=int(length[1])), nodes)
+            assert again.verdict == "fits", tip
+        if count := re.search(r"--max-num-seqs (\d+)", tip):
+            again = planned(gpu, model, replace(wish, max_num_seqs=int(count[1])), nodes)
+            assert again.verdict == "fits", tip
+    if found.verdict == "does_not_fit":
+        assert found.advice
+
+
+def test_another_model_is_a_near_one() -> None:
+    found = planned("a100-80g:8", "deepseek-v3.2")
+    assert any("deepseek-v3.1" in tip or "deepseek-r1" in tip for tip in found.advice)
+    assert any(
+        "TP 4" in tip for tip in planned("rtx-4090:4", "r1-distill-qwen-32b", Wish(tp=3)).advice
+    )

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+TIDY_S = 3.0  # for the rest of a group whose leader has ended
 MAX_LINE = 8 * 1024
 MAX_LOG = 32 * 1024 * 1024
 TAIL_LINES = 400
@@ -132,19 +133,29 @@ class Process:
         return code
 
     async def stop(self) -> None:
-        """TERM to the leader, grace, KILL to the whole group, then reap."""
+        """TERM to the leader, grace, a moment for its group to end, KILL to what is left, then reap."""
         try:
             if self._child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     self._child.terminate()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._child.wait(), self._grace_s)
+                    await asyncio.wait_for(self._emptied(), TIDY_S)
         finally:  # a second Ctrl-C cuts the grace short, never the killing
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
         await self._child.wait()
         await self._last_words()
         self._log.close()
+
+    async def _emptied(self) -> None:
+        """Returns when nobody of the group is left. The last are trackers that unlink shared memory."""
+        while True:
+            try:
+                os.killpg(self._child.pid, 0)
+            except ProcessLookupError:
+                return
+            await asyncio.sleep(0.02)
 
     async def _last_words(self) -> None:
         # A grandchild that left the group may hold the pipe open for ever: do not wait for it.

@@ -98,7 +98,9 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile(r"LocalEntryNotFound|Name or service not known|Max retries exceeded", re.I),
-        "The model hub could not be reached: download the model first and give its folder.",
+        "The model hub could not be reached. Where it can be, `hf download` the repository that the command "
+        "names, copy its folder here, and give that folder as `model` of a rung or as engine.model in a "
+        "tier file.",
     ),
     (
         re.compile(r"[Aa]ddress already in use"),

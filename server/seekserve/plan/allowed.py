@@ -8,7 +8,7 @@ from seekserve.plan.formats import Format
 from seekserve.plan.layout import Layout
 from seekserve.plan.shape import Shape
 from seekserve.plan.version import Version, read_version
-from seekserve.plan.wish import Cluster, Subject
+from seekserve.plan.wish import Cluster, Subject, Wish
 
 BLOCK = 128  # weights that share a scale
 MLA_TALK = "multi-head latent attention"
@@ -59,6 +59,17 @@ def _too_old(
 
 def _dotted(version: Version) -> str:
     return f"{version[0]}.{version[1]}"
+
+
+def too_long(subject: Subject, wish: Wish) -> str:
+    """Why vLLM would refuse the length asked for, whatever the memory."""
+    most = subject.shape.max_len
+    if not wish.max_model_len or wish.max_model_len <= most or subject.family is None:
+        return ""
+    return (
+        f"{subject.name} was made for {most:,} tokens at the most; vLLM does not start with "
+        f"--max-model-len {wish.max_model_len:,}."
+    )
 
 
 def unfit_format(form: Format, kernels: Kernels, cluster: Cluster) -> str:

@@ -22,6 +22,11 @@ from seekserve.errors import ConfigError, UnknownName
 from seekserve.plan.facts import Accelerator, CatalogModel, Fact, Family, Kernels, Platform
 
 # Words a name may carry or not: vendors' and brands', never what tells two products apart.
+ELSE = {
+    "accelerator": "seekserve gpus lists them all. For any other: --gpu generic:COUNT --gpu-mem-gib SIZE "
+    "--gpu-bandwidth-gbs SPEED.",
+    "model": "seekserve models lists them all.",
+}
 _NOISE = re.compile(
     r"\b(nvidia|geforce|amd|instinct|radeon|huawei|google|intel|deepseek[- ]ai/|graphics|gpu)\b"
 )
@@ -99,7 +104,7 @@ def _find(
         hint = f" Did you mean {', '.join(ids[:4])}?" if ids else ""
         raise UnknownName(
             f"There is no {what} called {name[:60]!r} in the catalog.{hint}",
-            f"seekserve {'gpus' if what == 'accelerator' else 'models'} lists them all.",
+            ELSE[what],
         )
     if memory_gib is None or len(found) == 1:
         return found[0]

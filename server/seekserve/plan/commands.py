@@ -14,6 +14,7 @@ from pathlib import Path
 from seekserve.config import Flag
 from seekserve.plan.catalog import Catalog
 from seekserve.plan.command import CPU_ENTRY, flag_words
+from seekserve.plan.formats import alike
 from seekserve.plan.layout import Layout
 from seekserve.plan.memory import GIB
 from seekserve.plan.wish import NodeCommand, Plan
@@ -107,8 +108,10 @@ def _cpu_environment(plan: Plan) -> dict[str, str]:
 
 
 def _repository(plan: Plan) -> str:
-    variant = plan.subject.variants.get(plan.weights)
-    return variant.repo if variant else plan.subject.name
+    name = alike(plan.weights, plan.subject.variants)
+    if name:
+        return plan.subject.variants[name].repo
+    return plan.subject.folder or plan.subject.name
 
 
 def _entry(plan: Plan, model: str) -> tuple[str, ...]:
@@ -180,7 +183,8 @@ def _memory(plan: Plan) -> dict[str, Flag]:
 
 def _weights(plan: Plan, catalog: Catalog) -> dict[str, Flag]:
     """How weights are read. Quantisation stands in config.json; only plugins want to be told."""
-    variant, family = plan.subject.variants.get(plan.weights), plan.subject.family
+    known, family = plan.subject.variants, plan.subject.family
+    variant = known.get(alike(plan.weights, known))
     flags: dict[str, Flag] = {}
     if variant and variant.quantization:
         flags["quantization"] = variant.quantization

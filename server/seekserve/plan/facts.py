@@ -140,6 +140,7 @@ class CatalogModel(Fact):
     params_b: float
     active_b: float
     context: int
+    sees: bool = False
     drafter_gb: float | None = None
     engram_host_gb: float | None = None
     speculative: Speculative | None = None

@@ -90,7 +90,9 @@ def _of_host(available: float, wanted: float) -> float:
 def _utilization(cluster: Cluster, wish: Wish, version: Version) -> float:
     if wish.utilization:
         return wish.utilization
-    return versions.utilization(version) if wish.version else cluster.platform.utilization
+    usual = versions.utilization(version) if wish.version else cluster.platform.utilization
+    # vLLM refuses to start when less is free than its share; a little is taken before it looks.
+    return usual if cluster.free_share == 1 else min(usual, round(cluster.free_share - 0.02, 2))
 
 
 def _step(cluster: Cluster, wish: Wish, version: Version, length: int) -> Step:

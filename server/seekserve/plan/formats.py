@@ -6,13 +6,14 @@ head, norms and routers stay in 16 bits in all of them (vLLM 0.32, layers/quanti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from seekserve.errors import Impossible
 
 GROUP = 128
+ALIKE = (("int4", "gptq", "awq"), ("bf16", "fp16"))  # a checkpoint in one serves a wish for another
 FP8 = 1 + 4 / (128 * 128)  # e4m3 and one float32 scale for each 128x128 block
 
 
@@ -79,13 +80,24 @@ def of_config(config: Mapping[str, Any]) -> Format:
         return FORMATS["fp4fp8"]
     if not method:
         return FORMATS["bf16"]
+    if method == "bitsandbytes":
+        return FORMATS["bnb" if quantization.get("load_in_4bit") else "int8"]
+    if method == "mxfp4":
+        return FORMATS["mxfp4"]
     if bits == 4:
         base = read_format("int4" if method == "compressed-tensors" else method, group or GROUP)
         only_experts = "expert" in str(quantization.get("targets", "")).lower()
         return replace(base, linear=2.0) if only_experts else base
     if method == "modelopt" or "nvfp4" in method:
         return FORMATS["nvfp4"]
-    return FORMATS["fp8" if "fp8" in method else "int8"]
+    if "fp8" in method:
+        return FORMATS["fp8"]
+    if bits == 8:
+        return FORMATS["int8"]
+    raise Impossible(
+        f"This checkpoint is quantised by {method[:40]!r}, which cannot be sized.",
+        f"Say what its weights come to with --weights: {', '.join(FORMATS)}.",
+    )
 
 
 def _compressed_tensors(quantization: Mapping[str, Any]) -> tuple[int | None, int | None]:
@@ -94,3 +106,11 @@ def _compressed_tensors(quantization: Mapping[str, Any]) -> tuple[int | None, in
         weights = group.get("weights") or {}
         return weights.get("num_bits"), weights.get("group_size")
     return None, None
+
+
+def alike(weights: str, known: Collection[str]) -> str:
+    """The format of `known` that is `weights` or another name for the same size; "" when there is none."""
+    if weights in known:
+        return weights
+    same = next((kind for kind in ALIKE if weights in kind), ())
+    return next((name for name in same if name in known), "")

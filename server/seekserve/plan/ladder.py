@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
 from seekserve.config import Prefer, Rung, Tier
 from seekserve.errors import Impossible
 from seekserve.plan.catalog import Catalog
-from seekserve.plan.planner import plan
+from seekserve.plan.planner import decide, plan
 from seekserve.plan.subjects import subject_of
 from seekserve.plan.wish import Cluster, Plan, Wish
 
@@ -36,8 +36,19 @@ def climb(
             f"Nothing of the tier {tier.tier} fits {cluster.words}:\n{why}",
             "seekserve plan shows what else fits; seekserve tiers the other tiers.",
         )
-    rung, found = _chosen(fit, prefer, tier.floor_tokens_per_s)
+    rung, _ = _chosen(fit, prefer, tier.floor_tokens_per_s)
+    found = plan(catalog, subject_of(catalog, rung.model), cluster, _wish(rung, wish))
     return Climb(rung, found, tuple(_others(tried, rung, prefer, tier)))
+
+
+def best(catalog: Catalog, tiers: Iterable[Tier], cluster: Cluster, wish: Wish) -> Climb | None:
+    """The rung of the first of these tiers that has one for this hardware."""
+    for tier in tiers:
+        try:
+            return climb(catalog, tier, cluster, wish)
+        except Impossible:
+            continue
+    return None
 
 
 def _try(catalog: Catalog, rung: Rung, cluster: Cluster, wish: Wish) -> Plan | str:
@@ -48,11 +59,12 @@ def _try(catalog: Catalog, rung: Rung, cluster: Cluster, wish: Wish) -> Plan | s
     if any(fnmatch(cluster.accelerator.arch, pattern) for pattern in rung.not_arch):
         return f"{name}: not meant for {cluster.accelerator.arch}."
     try:
-        found = plan(catalog, subject_of(catalog, rung.model), cluster, _wish(rung, wish))
+        found = decide(catalog, subject_of(catalog, rung.model), cluster, _wish(rung, wish))
     except Impossible as error:
         return f"{name}: {error.message}"
     if found.verdict != "fits":
-        return f"{name}: {found.reasons[0]}"
+        close = "too close to call: " if found.verdict == "tight" else ""
+        return f"{name}: {close}{found.reasons[0]}"
     if found.max_model_len < rung.context:
         return (
             f"{name}: {found.max_model_len:,} tokens of context at the most; "

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from seekserve.errors import Impossible
 from seekserve.plan import allowed
+from seekserve.plan.advice import advice
 from seekserve.plan.catalog import Catalog
 from seekserve.plan.commands import node_commands
 from seekserve.plan.facts import Kernels
@@ -21,7 +22,7 @@ from seekserve.plan.formats import FORMATS, Format, read_format
 from seekserve.plan.layout import Layout
 from seekserve.plan.memory import Verdict
 from seekserve.plan.placing import layouts
-from seekserve.plan.reasons import advice, reasons
+from seekserve.plan.reasons import published, reasons
 from seekserve.plan.speed import bounds
 from seekserve.plan.subjects import cluster_here, cluster_of, of_catalog, subject_of
 from seekserve.plan.version import Version, read_version
@@ -42,7 +43,7 @@ def plan(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> Pl
     """The best that can be had, with commands and advice. Raises Impossible for what cannot be asked."""
     answer = decide(catalog, subject, cluster, wish)
     tips = advice(catalog, answer, wish, decide)
-    if answer.verdict == "does_not_fit":
+    if answer.verdict == "does_not_fit" or not published(answer):
         return replace(answer, advice=tips)
     commands = node_commands(answer, catalog, ray=wish.executor == "ray")
     return replace(answer, advice=tips, commands=commands)
@@ -51,11 +52,13 @@ def plan(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> Pl
 def decide(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> Plan:
     """`plan` without commands, and without advice, which asks for its neighbours."""
     if subject.family and subject.name in catalog.models:
-        subject = of_catalog(catalog, catalog.models[subject.name], cluster.platform.id)
+        model = catalog.models[subject.name]
+        subject = of_catalog(catalog, model, cluster.platform.id, subject.only)
     cluster = _by_die(cluster, wish)
     kernels = catalog.kernels(cluster.accelerator.arch)
     version = _version(cluster, wish)
-    if why := allowed.refused(subject, cluster, kernels, version):
+    why = allowed.refused(subject, cluster, kernels, version) or allowed.too_long(subject, wish)
+    if why:
         return _refusal(subject, cluster, wish, version, why)
     found = list(_candidates(subject, cluster, wish, kernels, version))
     if not found:
@@ -91,12 +94,15 @@ def _surveyed(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) 
         return _refusal(subject, cluster, wish, _version(cluster, wish), error.message)
 
 
-def _worth(catalog: Catalog, one: Plan) -> tuple[int, bool, bool, float, int]:
-    """Fits first, then a usable context, then models that reason, then the larger and newer ones."""
+def _worth(catalog: Catalog, one: Plan) -> tuple[int, bool, bool, bool, float, int]:
+    """Fits first, then a usable context, then models that reason, then text alone (nothing here passes
+    pictures on), then the larger and newer ones.
+    """
     model = catalog.models[one.subject.name]
     usable = one.max_model_len >= USABLE and one.verdict == "fits"
     reasons = catalog.families[model.family].thinking != "never"
-    return RANK[one.verdict], usable, reasons, model.params_b, model.released.toordinal()
+    newest = model.released.toordinal()
+    return RANK[one.verdict], usable, reasons, not model.sees, model.params_b, newest
 
 
 def _version(cluster: Cluster, wish: Wish) -> Version:
@@ -124,10 +130,13 @@ def _batches(subject: Subject, wish: Wish) -> list[Wish]:
 
 def _formats(subject: Subject, wish: Wish, kernels: Kernels, cluster: Cluster) -> list[Format]:
     if wish.weights:
-        asked = [subject.formats.get(wish.weights) or read_format(wish.weights)]
-        if why := allowed.unfit_format(asked[0], kernels, cluster):
+        asked = subject.formats.get(wish.weights) or read_format(wish.weights)
+        why = allowed.unfit_format(asked, kernels, cluster)
+        if asked.name.endswith("-ascend") and cluster.platform.id != "ascend":
+            why = f"{asked.name} checkpoints are for Ascend alone."
+        if why:
             raise Impossible(why, "Leave --weights out to see what can run there.")
-        return asked
+        return [asked]
     if subject.platform_weights in subject.formats:
         return [subject.formats[subject.platform_weights or ""]]
     there = [f for f in subject.formats.values() if not allowed.unfit_format(f, kernels, cluster)]

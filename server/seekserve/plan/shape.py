@@ -6,6 +6,7 @@ Field names are the Hugging Face configs' own; how each is used was read in vLLM
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -89,16 +90,55 @@ class Shape:
         return self.experts.first_dense if self.experts else self.layers
 
 
+# Every family whose layers are the ones counted here. Others (state spaces, linear attention, encoders)
+# would come out wrong without a sign of it, so they are refused.
+SIZED = re.compile(
+    r"(Llama|Mistral|Mixtral|Qwen2|Qwen2Moe|Qwen3|Qwen3Moe|Phi3|Gemma|Gemma2|Gemma3|GptOss|Deepseek|"
+    r"DeepseekV2|DeepseekV3|DeepseekV32|DeepseekV4|DeepseekV41|KimiK2)For(CausalLM|ConditionalGeneration)"
+)
+MOST = 10**9  # no width, count or length of a real model comes near it
+
+
 def read_shape(config: Mapping[str, Any]) -> Shape:
-    """The geometry in a config.json. Raises ConfigError naming what is missing."""
+    """The geometry in a config.json. Raises ConfigError naming what is missing or makes no sense."""
     text = {**config, **(config.get("text_config") or {})}
-    try:
-        return _shape(text)
-    except KeyError as error:
+    architecture = str((text.get("architectures") or ["of no architecture"])[0])
+    if not SIZED.fullmatch(architecture):
         raise ConfigError(
-            f"This config.json has no {error}: it is not a text model's that vLLM could size.",
-            "Give the config.json of a Llama, Qwen2, Qwen3 or DeepSeek checkpoint.",
+            f"This config.json is {architecture[:60]!r}, whose memory this planner cannot sum up.",
+            "It can for Llama, Mistral, Mixtral, Qwen2 and 3, Phi3, Gemma, gpt-oss and DeepSeek.",
+        )
+    try:
+        found = _shape(text)
+    except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else "values that are no sizes"
+        raise ConfigError(
+            f"This config.json has {what}, so it cannot be sized.",
+            "Give a checkpoint's own config.json, unchanged.",
         ) from error
+    _hold(found)
+    return found
+
+
+def _hold(found: Shape) -> None:
+    """Refuses what no model is: nothing, less than nothing, or more than a thousand million."""
+    sizes = {
+        "num_hidden_layers": found.layers,
+        "hidden_size": found.hidden,
+        "num_attention_heads": found.heads,
+        "num_key_value_heads": found.kv_heads,
+        "head_dim": found.head,
+        "vocab_size": found.vocab,
+        "max_position_embeddings": found.max_len,
+    }
+    if found.layers > 10_000:
+        sizes["num_hidden_layers"] = MOST
+    for name, size in sizes.items():
+        if not 0 < size < MOST:
+            raise ConfigError(
+                f"This config.json says {name} {size:,}, which no model has.",
+                "Give a checkpoint's own config.json, unchanged.",
+            )
 
 
 def _shape(c: Mapping[str, Any]) -> Shape:
@@ -114,7 +154,7 @@ def _shape(c: Mapping[str, Any]) -> Shape:
         kv_heads=int(c.get("num_key_value_heads") or heads),
         head=int(c.get("head_dim") or c["hidden_size"] // heads),
         vocab=int(c["vocab_size"]),
-        tied=bool(c.get("tie_word_embeddings")),
+        tied=bool(c.get("tie_word_embeddings", architecture.startswith("Gemma"))),
         max_len=int(c.get("max_position_embeddings") or 4096),
         biased=architecture.startswith("Qwen2"),
         experts=_experts(c),
@@ -137,13 +177,18 @@ def _attention(c: Mapping[str, Any]) -> Attention:
 
 
 def _experts(c: Mapping[str, Any]) -> Experts | None:
-    if not c.get("n_routed_experts"):
+    """Named by DeepSeek n_routed_experts, by Qwen num_experts, by Mixtral and gpt-oss num_local_experts."""
+    routed = c.get("n_routed_experts") or c.get("num_experts") or c.get("num_local_experts")
+    if not routed:
         return None
+    inner = int(c.get("moe_intermediate_size") or c["intermediate_size"])
+    active = c.get("num_experts_per_tok") or c.get("experts_per_token")
+    beside = int(c.get("shared_expert_intermediate_size") or 0) // inner
     return Experts(
-        routed=int(c["n_routed_experts"]),
-        shared=int(c.get("n_shared_experts") or 0),
-        active=int(c["num_experts_per_tok"]),
-        inner=int(c["moe_intermediate_size"]),
+        routed=int(routed),
+        shared=int(c.get("n_shared_experts") or beside),
+        active=int(active or c["num_experts_per_tok"]),
+        inner=inner,
         first_dense=int(c.get("first_k_dense_replace") or 0),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from seekserve.errors import ConfigError, Impossible, UnknownName
@@ -14,6 +15,16 @@ from seekserve.plan.shape import read_shape
 from seekserve.plan.wish import Cluster, Subject
 
 GENERIC = "generic"
+MOST_CARDS = 1024
+ALL_FREE = 0.93  # drivers keep some of an idle card for themselves
+ARCHITECTURE = {
+    "cuda": "sm80",
+    "rocm": "gfx1100",
+    "ascend": "910b",
+    "gaudi": "gaudi3",
+    "xpu": "xpu-bmg",
+}
+LARGEST_CONFIG = 4 * 1024 * 1024
 CPU_BY_ISA = {"amx": "cpu-amx", "avx512": "cpu-avx512", "arm": "cpu-arm"}
 
 
@@ -26,10 +37,8 @@ def cluster_of(
     platform: str | None = None,
 ) -> Cluster:
     """`rtx-4090:4` on each of `nodes`. Raises UnknownName or Impossible."""
-    name, _, count = gpu.partition(":")
-    if not (count or "1").isdigit() or not 1 <= int(count or 1) <= 1024:
-        raise Impossible(f"--gpu {gpu[:40]!r}: the number is not one.", "Like rtx-4090:4.")
-    if name.strip().lower() == GENERIC:
+    name, count = _counted(gpu)
+    if name.lower() == GENERIC:
         accelerator = _generic(memory_gib, bandwidth_gbs, platform)
     else:
         accelerator = catalog.accelerator(name, memory_gib)
@@ -42,7 +51,28 @@ def cluster_of(
             "Give it: --gpu-mem-gib.",
         )
     where = _platform(catalog, platform or accelerator.platform)
-    return Cluster(accelerator, where, int(count or 1), nodes, size)
+    if where.id != accelerator.platform and accelerator.id != GENERIC:
+        raise Impossible(
+            f"{accelerator.name} does not run on {where.name}.", "Leave --platform out."
+        )
+    return Cluster(accelerator, where, count, nodes, size)
+
+
+def _counted(gpu: str) -> tuple[str, int]:
+    """`4090:4`, `4 x 4090` or `4090` -> name and count. Raises Impossible."""
+    found = re.fullmatch(r"\s*(\d+)\s*[xX*]\s*(.+)", gpu)
+    name, count = (found[2], found[1]) if found else gpu.partition(":")[::2]
+    if "," in gpu:
+        raise Impossible(
+            f"--gpu {gpu[:60]!r} names different cards; a model runs on cards that are alike.",
+            "Plan for each kind by itself.",
+        )
+    if not (count or "1").isdecimal() or not 1 <= int(count or 1) <= MOST_CARDS:
+        raise Impossible(
+            f"--gpu {gpu[:40]!r}: {count[:20]!r} is no count of cards from 1 to {MOST_CARDS}.",
+            "Like rtx-4090:4.",
+        )
+    return name.strip(), int(count or 1)
 
 
 def _generic(
@@ -80,10 +110,22 @@ def cluster_here(catalog: Catalog, machine: Machine, platform: str | None = None
         cpu = accelerator.model_copy(update={"name": machine.host.cpu or accelerator.name})
         return Cluster(cpu, catalog.platforms["cpu"], 1, 1, machine.host.available_gib)
     first = machine.devices[0]
-    known = catalog.accelerator(first.name, first.memory_gib)
     least = min(device.memory_gib for device in machine.devices)
+    try:
+        known = catalog.accelerator(first.name, first.memory_gib)
+    except UnknownName:
+        known = _stranger(first.name, least, where.id)
     size = min(least, known.memory_gib) if known.memory_gib else least
-    return Cluster(known, where, len(machine.devices), 1, size)
+    free = min((d.free_gib / d.memory_gib for d in machine.devices if d.free_gib), default=1.0)
+    share = 1.0 if free > ALL_FREE else free
+    return Cluster(known, where, len(machine.devices), 1, size, share)
+
+
+def _stranger(name: str, memory_gib: float, platform: str) -> Accelerator:
+    """A card the catalog does not know: planned by its memory, as if of a middle-aged kind."""
+    return _generic(memory_gib, None, platform).model_copy(
+        update={"name": f"{name} (not in the catalog)", "arch": ARCHITECTURE.get(platform, "sm80")}
+    )
 
 
 def subject_of(catalog: Catalog, text: str) -> Subject:
@@ -92,7 +134,10 @@ def subject_of(catalog: Catalog, text: str) -> Subject:
     if path.exists() or text.endswith(".json"):
         return _from_file(path / "config.json" if path.is_dir() else path)
     try:
-        return of_catalog(catalog, catalog.model(text))
+        model = catalog.model(text)
+        weights = catalog.variant_of(text) if "/" in text else None
+        only = weights if weights and text.lower() != model.repo.lower() else ""
+        return of_catalog(catalog, model, only=only)
     except UnknownName as error:
         if "/" not in text:
             raise
@@ -101,8 +146,10 @@ def subject_of(catalog: Catalog, text: str) -> Subject:
         ) from error
 
 
-def of_catalog(catalog: Catalog, model: CatalogModel, platform: str = "cuda") -> Subject:
-    """A model of the catalog, with what differs on `platform`."""
+def of_catalog(
+    catalog: Catalog, model: CatalogModel, platform: str = "cuda", only: str = ""
+) -> Subject:
+    """A model of the catalog, with what differs on `platform`; `only` one of its formats."""
     there = model.platforms.get(platform)
     family = catalog.families[model.family]
     said = model.speculative or family.speculative
@@ -111,7 +158,7 @@ def of_catalog(catalog: Catalog, model: CatalogModel, platform: str = "cuda") ->
     variants = {
         name: variant
         for name, variant in model.weights.items()
-        if platform in (variant.platforms or (platform,))
+        if platform in (variant.platforms or (platform,)) and (not only or name == only)
     }
     return Subject(
         name=model.id,
@@ -124,20 +171,24 @@ def of_catalog(catalog: Catalog, model: CatalogModel, platform: str = "cuda") ->
         platform_args=there.args if there else {},
         platform_kv=there.kv_cache_dtypes if there else (),
         speculative=said,
+        only=only,
         host_gib=(model.engram_host_gb or 0) * 1e9 / 2**30,
     )
 
 
 def _from_file(path: Path) -> Subject:
     try:
+        if not path.is_file() or path.stat().st_size > LARGEST_CONFIG:
+            raise ConfigError(f"{path} is not a model's config.json.")
         config = json.loads(path.read_text())
     except OSError as error:
         raise ConfigError(f"Cannot read {path}: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON.") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path} is not a model's config.json.")
-    form = of_config(config)
     shape = read_shape(config)
+    form = of_config(config)
     name = path.parent.name if path.name == "config.json" else path.stem
-    return Subject(name, shape, shape.max_len, None, {}, {form.name: form})
+    folder = str(path.parent.absolute()) if path.name == "config.json" else ""
+    return Subject(name, shape, shape.max_len, None, {}, {form.name: form}, folder=folder)

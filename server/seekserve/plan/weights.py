@@ -7,7 +7,7 @@ routed experts over all TP x DP ranks, embedding and head by vocabulary.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seekserve.plan.formats import Format
 from seekserve.plan.layout import Layout
@@ -47,6 +47,10 @@ def weights_bytes(
     shape: Shape, form: Format, layout: Layout, version: Version, drafting: bool = False
 ) -> float:
     """Bytes on the fullest rank, a drafter's layers included where it is `drafting`."""
+    if (
+        shape.experts is None
+    ):  # formats that spare the experts' neighbours have nothing to spare here
+        form = replace(form, linear=min(form.linear, form.experts))
     fullest = max(_rank(shape, form, layout, rank, drafting) for rank in range(layout.pp))
     folded = _folded(shape, layout) if version < MLA_UNFOLDED else 0.0
     return fullest + folded + (V4_UNEXPLAINED if shape.compressed else 0.0)

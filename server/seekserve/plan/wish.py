@@ -24,6 +24,7 @@ class Cluster:
     per_node: int
     nodes: int
     memory_gib: float
+    free_share: float = 1.0  # of a device's memory that nobody else holds
 
     @property
     def gpus(self) -> int:
@@ -60,7 +61,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class Subject:
-    """The model to place: from the catalog, or read from a config.json (then without a family)."""
+    """The model to place: from the catalog, or read from a config.json (then without a family).
+
+    `folder` is where a checkpoint lies on this machine; `only` the one format asked for by its own id.
+    """
 
     name: str
     shape: Shape
@@ -72,6 +76,8 @@ class Subject:
     platform_args: Mapping[str, Flag] = field(default_factory=dict)
     platform_kv: tuple[str, ...] = ()
     speculative: Mapping[str, Any] | None = None
+    folder: str = ""
+    only: str = ""
     host_gib: float = 0.0  # pinned on each node beside the devices (V4.1's Engram tables)
 
 
