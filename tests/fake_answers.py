@@ -45,7 +45,8 @@ class Answer:
     def __init__(self, engine: Teller, writer: asyncio.StreamWriter, path: str, body: Any) -> None:
         self.engine, self.writer, self.body = engine, writer, body
         self.chat = path.endswith("/chat/completions")
-        said = body["messages"][-1]["content"] if self.chat else body["prompt"]
+        self.tokenize = path == "/tokenize"
+        said = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
         words = re.findall(r"(\w+)[=:](\S+)", said[:200] if isinstance(said, str) else "")
         self.knobs = dict(words)
         self.count = int(self.knobs.get("tokens", 6))
@@ -140,9 +141,64 @@ class Answer:
             await self.full(self.whole())
 
     async def run(self) -> None:
-        name = self.knobs.get("fault", "")
+        name = self.knobs.get("fault", "tokens" if self.tokenize else "")
         fault: Callable[[], Awaitable[None]] = getattr(self, f"f_{name}", self.healthy)
         await fault()
+
+    async def f_tokens(self) -> None:
+        """What vLLM's /tokenize answers; here a token is a character."""
+        count = sum(len(message.get("content") or "") for message in self.body["messages"])
+        told = {"count": count, "max_model_len": 2048, "tokens": [7] * count, "token_strs": None}
+        await self.full(json.dumps(told).encode())
+
+    async def f_no_route(self) -> None:
+        await self.full(b'{"detail":"Not Found"}', status=404)
+
+    async def f_tools(self) -> None:
+        """Thinks, says a word, then calls `calls` tools."""
+        number = int(self.knobs.get("calls", 2))
+        calls = [
+            {"id": f"chatcmpl-tool-{n}", "type": "function", "index": n}
+            | {"function": {"name": f"f{n}", "arguments": json.dumps({"n": n, "say": 'a "b"\n'})}}
+            for n in range(number)
+        ]
+        if self.body.get("stream"):
+            await self.stream(self.tool_events(calls))
+            return
+        told = json.loads(self.whole())
+        told["choices"][0]["message"]["tool_calls"] = calls
+        told["choices"][0]["finish_reason"] = "tool_calls"
+        await self.full(json.dumps(told).encode())
+
+    def tool_events(self, calls: list[Any]) -> list[bytes]:
+        first, *deltas, last, usage, done = self.events()
+        for call in calls:
+            named = call["function"] | {"arguments": ""}
+            pieces = [call | {"function": named}]
+            text = call["function"]["arguments"]
+            pieces += [
+                {"index": call["index"], "function": {"arguments": text[at : at + 5]}}
+                for at in range(0, len(text), 5)
+            ]
+            deltas += [
+                self.chunk([{"index": 0, "delta": {"tool_calls": [piece]}, "finish_reason": None}])
+                for piece in pieces
+            ]
+        last = last.replace(b'"finish_reason":"stop"', b'"finish_reason":"tool_calls"')
+        return [first, *deltas, last, usage, done]
+
+    async def f_script(self) -> None:
+        """Says what follows the message's first line: `deltas` or a `message`, and a `finish`."""
+        told = json.loads(self.body["messages"][-1]["content"].partition("\n")[2])
+        if "message" in told:
+            whole = json.loads(self.whole())
+            whole["choices"][0] |= {"message": told["message"], "finish_reason": told["finish"]}
+            await self.full(json.dumps(whole).encode())
+            return
+        end = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": told["finish"]}
+        said = [end | {"delta": delta, "finish_reason": None} for delta in told["deltas"]]
+        chunks = [self.chunk([choice]) for choice in (*said, end)]
+        await self.stream([self.events()[0], *chunks, *self.events()[-2:]])
 
     # Faults.
 

@@ -21,7 +21,9 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from seekserve import __version__
-from seekserve.api import openai, ops
+from seekserve.api import anthropic, openai, ops, responses
+from seekserve.api.anthropic_schemas import CountTokensRequest, MessagesRequest
+from seekserve.api.responses import ResponsesRequest
 from seekserve.api.schemas import ChatRequest, CompletionRequest
 from seekserve.api.straight import Straight
 from seekserve.config import Config
@@ -45,6 +47,9 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
     upstream = Upstream(secret)
     gateway = Gateway(admission, upstream, config.listen, config.tier.limits, time.perf_counter)
     endpoints = openai.OpenAI(fleet, gateway, config.tier)
+    answers = responses.Responses(fleet, gateway, config.tier)
+    messages = anthropic.Anthropic(fleet, gateway, config.tier)
+    hot = openai.straight(endpoints) | responses.straight(answers) | anthropic.straight(messages)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,14 +63,16 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
         summary="DeepSeek on your own hardware, behind one endpoint.",
         lifespan=lifespan,
         middleware=[
-            Middleware(Tracing, metrics=metrics, log=log),
+            Middleware(Tracing, metrics=metrics, log=log, shapes=anthropic.shape),
             Middleware(Guard, keyring=Keyring(config.key_hashes)),
-            Middleware(Straight, endpoints=openai.straight(endpoints)),
+            Middleware(Straight, endpoints=hot),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _no_route},
         redoc_url=None,
     )
     app.include_router(openai.router(endpoints))
+    app.include_router(responses.router(answers))
+    app.include_router(anthropic.router(messages))
     app.include_router(ops.router(ops.Ops(fleet, metrics)))
     setattr(app, "openapi", lambda: _openapi(app))  # noqa: B010  FastAPI's own way to replace it
     return app
@@ -79,9 +86,10 @@ def _registry() -> CollectorRegistry:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    trace_of(request.scope).refused(error)
-    response = Response(error.envelope(), error.status)
-    response.raw_headers = error.headers()
+    trace = trace_of(request.scope)
+    trace.refused(error)
+    response = Response(trace.told(error), error.status)
+    response.raw_headers = error.headers(len(response.body))
     return response
 
 
@@ -104,7 +112,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         return app.openapi_schema
     page = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     schemas = page.setdefault("components", {}).setdefault("schemas", {})
-    for model in (ChatRequest, CompletionRequest):
+    bodies = (ChatRequest, CompletionRequest, ResponsesRequest, MessagesRequest, CountTokensRequest)
+    for model in bodies:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema

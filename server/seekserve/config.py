@@ -176,20 +176,24 @@ def read_tier(name: str) -> Tier:
 def parse_tier(path: Path) -> Tier:
     """A tier file. Raises ConfigError, with the line of every setting that does not fit."""
     try:
+        if not path.is_file():
+            raise ConfigError(
+                f"There is no tier file {path}.", "seekserve tiers lists the shipped ones."
+            )
         text = path.read_text()
         return Tier.model_validate(yaml.safe_load(text))
     except OSError as error:
         raise ConfigError(f"Cannot read the tier file {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"The tier file {path} is not text.") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:
         told = complaints(error, yaml.compose(text))
         raise ConfigError(
             f"{path} has settings that do not fit:\n{told}",
             "configs/reference.yaml names every setting there is.",
         ) from error
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+        raise ConfigError(f"{path} is not YAML: {str(error)[:300]}") from error
 
 
 def load(

@@ -99,11 +99,12 @@ class Refusal(SeekserveError):
         }
         return json.dumps({"error": error}, ensure_ascii=False).encode(errors="replace")
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Response headers that go with the envelope, its length included."""
+    def headers(self, length: int | None = None) -> list[tuple[bytes, bytes]]:
+        """Response headers that go with the envelope, or with another body of `length` bytes."""
+        length = len(self.envelope()) if length is None else length
         lines = [
             (b"content-type", b"application/json"),
-            (b"content-length", str(len(self.envelope())).encode()),
+            (b"content-length", str(length).encode()),
         ]
         if self.retry_after_s is not None:
             seconds = min(MAX_RETRY_AFTER_S, max(1.0, self.retry_after_s))

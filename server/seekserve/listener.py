@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import cast
 
 import uvicorn
@@ -20,6 +21,7 @@ from seekserve.errors import ConfigError, PortTaken
 from seekserve.gateway.outlet import WRITER
 
 BACKLOG = 2048
+MAX_EARLY = 64 * 1024
 
 
 @contextmanager
@@ -47,18 +49,24 @@ def _why(listen: Listen, error: OSError) -> PortTaken | ConfigError:
     return ConfigError(f"Cannot listen on {listen.host}:{listen.port}: {error.strerror or error}.")
 
 
+@dataclass(slots=True)
+class Watched:
+    """Of one connection: who wants to hear that it was lost, and what to do when nobody does any more."""
+
+    over: Callable[[], None]
+    by: set[Callable[[], None]] = field(default_factory=set)
+
+
 class ChunkWriter:
     """Frames parts as HTTP chunks and writes them at once: `gateway.outlet.Writer` on uvicorn.
 
-    `watchers` belong to the connection, which may carry several requests: all hear that it was lost.
+    `watched` is the connection's own: who hears that it was lost.
     """
 
-    __slots__ = ("_flow", "_transport", "_watchers")
+    __slots__ = ("_flow", "_transport", "_watched")
 
-    def __init__(
-        self, transport: asyncio.Transport, flow: FlowControl, watchers: set[Callable[[], None]]
-    ) -> None:
-        self._transport, self._flow, self._watchers = transport, flow, watchers
+    def __init__(self, transport: asyncio.Transport, flow: FlowControl, watched: Watched) -> None:
+        self._transport, self._flow, self._watched = transport, flow, watched
 
     def write(self, data: bytes) -> bool:
         if not self._transport.is_closing():
@@ -72,29 +80,55 @@ class ChunkWriter:
     async def drain(self) -> None:
         await self._flow.drain()
 
+    def drop(self) -> None:
+        self._transport.abort()
+
     def watch(self, lost: Callable[[], None]) -> bool:
-        self._watchers.add(lost)
+        self._watched.by.add(lost)
+        self._flow.resume_reading()  # uvicorn pauses after 64 KiB of body, and a pause hides the end
         return not self._transport.is_closing()
 
     def unwatch(self, lost: Callable[[], None]) -> None:
-        self._watchers.discard(lost)
+        self._watched.by.discard(lost)
+        self._watched.over()
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, which also lends its requests a writer."""
+    """uvicorn's HTTP/1.1, which also lends its requests a writer.
+
+    While an answer is watched the socket stays read, or its end would go unheard. What comes is a
+    pipelined request: it waits unparsed, and more of it than MAX_EARLY ends the connection.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._watchers: set[Callable[[], None]] = set()
+        self._early = b""
+        self._watched = Watched(self._soon)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        for lost in tuple(self._watchers):
+        for lost in tuple(self._watched.by):
             lost()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._watched.by:
+            super().data_received(data)
+            return
+        self._early += data
+        if len(self._early) > MAX_EARLY:
+            self.transport.close()
+
+    def _soon(self) -> None:
+        self.loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        early, self._early = self._early, b""
+        if early and not self.transport.is_closing():
+            self.data_received(early)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        lent = {WRITER: ChunkWriter(self.transport, self.flow, self._watchers)}
+        lent = {WRITER: ChunkWriter(self.transport, self.flow, self._watched)}
         self.scope["extensions"] = cast(dict[str, dict[object, object]], lent)
 
 

@@ -5,25 +5,23 @@ They import nothing that serves: an answer for every model takes less than half 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console
 
-from seekserve.config import Frozen, read_tier, tier_names
+from seekserve.config import read_tier, tier_names
 from seekserve.errors import ConfigError, StartError
 from seekserve.plan import planner, tables
 from seekserve.plan.catalog import Catalog, load_catalog
 from seekserve.plan.detect import Machine, detect
-from seekserve.plan.facts import Fact
 from seekserve.plan.ladder import best
-from seekserve.plan.report import as_json, page
 from seekserve.plan.version import read_version
 from seekserve.plan.wish import Cluster, Plan, Wish
+from seekserve.printing import data, listed, show, show_all
 
 MISFIT = 2
 Look = Callable[[], Machine]
@@ -142,10 +140,10 @@ def plan(
         cluster = _cluster(catalog, gpu, nodes, (gpu_mem_gib, gpu_bandwidth_gbs), platform, look)
         if model is None:
             found = _surveyed(catalog, cluster, wish)
-            _show_all(found, as_data)
+            show_all(found, as_data)
         else:
             found = (planner.plan(catalog, planner.subject_of(catalog, model), cluster, wish),)
-            _show(found[0], as_data)
+            show(found[0], as_data)
     if tables.best(found) is None:
         raise typer.Exit(MISFIT)
 
@@ -154,21 +152,21 @@ def tiers(as_data: Json = False) -> None:
     """List the tiers: choices for a class of hardware."""
     with _told(as_data):
         known = [read_tier(name) for name in tier_names()]
-        _list(known, tables.tiers(known), as_data)
+        listed(known, tables.tiers(known), as_data)
 
 
 def models(as_data: Json = False) -> None:
     """List the models and the formats of their weights."""
     with _told(as_data):
         known = list(load_catalog().models.values())
-        _list(known, tables.models(known), as_data)
+        listed(known, tables.models(known), as_data)
 
 
 def gpus(as_data: Json = False) -> None:
     """List the accelerators as a runtime sees them."""
     with _told(as_data):
         known = list(load_catalog().accelerators.values())
-        _list(known, tables.accelerators(known), as_data)
+        listed(known, tables.accelerators(known), as_data)
 
 
 @contextmanager
@@ -178,7 +176,7 @@ def _told(as_data: bool) -> Iterator[None]:
         yield
     except StartError as error:
         if as_data:
-            _data({"error": {"message": error.message, "todo": error.todo}})
+            data({"error": {"message": error.message, "todo": error.todo}})
         else:
             from seekserve.screen import Screen  # its engine's words are slow to load
 
@@ -233,34 +231,3 @@ def _here(catalog: Catalog, platform: str | None, look: Look) -> Cluster:
     for note in machine.notes:
         errors.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
     return planner.cluster_here(catalog, machine, platform)
-
-
-def _show(one: Plan, as_data: bool) -> None:
-    if as_data:
-        _data(as_json(one))
-    else:
-        _print(page(one))
-
-
-def _show_all(plans: Sequence[Plan], as_data: bool) -> None:
-    if as_data:
-        best = tables.best(plans)
-        _data({"plans": [as_json(one) for one in plans], "best": best and best.subject.name})
-    else:
-        _print(tables.survey(plans))
-
-
-def _list(entries: Sequence[Fact | Frozen], table: RenderableType, as_data: bool) -> None:
-    if as_data:
-        _data([entry.model_dump(mode="json") for entry in entries])
-    else:
-        _print(table)
-
-
-def _data(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def _print(what: RenderableType) -> None:
-    """Not cropped: a command must paste, however narrow the window."""
-    Console(highlight=False).print(what, crop=False)

@@ -119,3 +119,51 @@ async def test_a_client_that_stays_after_its_answer_is_no_client_that_left(gate:
         assert (await gate.stream()).status_code == 200
     figures = await gate.figures()
     assert not [name for name in figures if "status=499" in name]
+
+
+@pytest.mark.parametrize("size", [70_000, 200_000, 1_000_000])
+async def test_leaving_after_a_large_body_stops_the_engine(
+    gate: Gate, engine: FakeEngine, size: int
+) -> None:
+    """uvicorn stops reading after 64 KiB of body; a socket that is not read does not tell its end."""
+    for _ in range(5):
+        assert await leave(gate, engine, "fault:hang_before_head " + "x" * size, False) < SOON_S
+    await gate.at_rest()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_leaving_with_a_second_request_behind_stops_the_engine(
+    gate: Gate, engine: FakeEngine, stream: bool
+) -> None:
+    fault = "fault:hang_mid_stream" if stream else "fault:hang_before_head"
+    request = post(json.dumps(gate.chat(fault, stream=stream)).encode())
+    _, writer = await raw(gate.port, request)
+    await until(lambda: engine.running == 1, "the request to run")
+    writer.write(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    await asyncio.sleep(0.1)
+    writer.transport.abort()
+    await until(lambda: engine.running == 0, "the engine to stop")
+    await gate.at_rest()
+
+
+async def test_a_request_behind_another_is_answered_after_it(
+    gate: Gate, engine: FakeEngine
+) -> None:
+    slow = post(json.dumps(gate.chat("fault:slow interval=0.02 tokens=10", stream=True)).encode())
+    reader, writer = await raw(gate.port, slow)
+    await until(lambda: engine.running == 1, "the request to run")
+    writer.write(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    answers = await asyncio.wait_for(reader.read(), 10)
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
+    assert answers.index(b"[DONE]") < answers.index(b'"live"')
+    writer.close()
+    await gate.at_rest()
+
+
+async def test_a_flood_behind_an_answer_ends_the_connection(gate: Gate, engine: FakeEngine) -> None:
+    hanging = post(json.dumps(gate.chat("fault:hang_mid_stream", stream=True)).encode())
+    _, writer = await raw(gate.port, hanging)
+    await until(lambda: engine.running == 1, "the request to run")
+    writer.write(b"x" * 200_000)
+    await until(lambda: engine.running == 0, "the engine to stop")
+    await gate.at_rest()

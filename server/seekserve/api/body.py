@@ -6,7 +6,8 @@ What is wrong is said in a sentence with the field's path; the value given is ne
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -99,13 +100,15 @@ def _too_large(limits: Limits) -> TooLarge:
 
 def _explain(error: ValidationError) -> BadRequest:
     """The deepest of the complaints: of a union's branches, the one that came furthest."""
-    items = error.errors(include_input=False, include_url=False, include_context=False)
+    items = error.errors(include_input=False, include_url=False)
     worst = max(items, key=lambda item: len(item["loc"]))
     path = ".".join(str(part)[:80] for part in worst["loc"] if not _is_branch(part))
     if worst["type"] == "json_invalid":
         return BadRequest(f"The body is not JSON: {worst['msg']}.", code="invalid_json")
     if worst["type"] == "model_type" and not path:
         return BadRequest("The body must be a JSON object.", code="invalid_json")
+    if worst["type"].startswith("union_tag") and worst["ctx"]["discriminator"] != "'role'":
+        return _wrong_tag(path, worst["ctx"])
     if worst["type"] == "union_tag_invalid":  # pydantic's own words repeat what was given
         return BadRequest(f"{path}.role is none of {ROLES}.", param=f"{path}.role")
     if worst["type"] == "union_tag_not_found":
@@ -113,6 +116,15 @@ def _explain(error: ValidationError) -> BadRequest:
     if worst["type"] == "missing":
         return BadRequest(f"{path} is missing.", param=path)
     return BadRequest(f"{path}: {_sentence(worst['msg'])}", param=path)
+
+
+def _wrong_tag(path: str, about: Mapping[str, Any]) -> BadRequest:
+    """Of a block or item whose kind is not known; pydantic's own words repeat what was given."""
+    field = f"{path}.{about['discriminator'].strip(chr(39))}"
+    if "expected_tags" not in about:
+        return BadRequest(f"{field} is missing.", param=field)
+    known = about["expected_tags"].replace("'", "")
+    return BadRequest(f"{field} is none of those read here: {known}.", param=field)
 
 
 def _sentence(text: str) -> str:

@@ -82,14 +82,15 @@ class OpenAI:
         given = asked.model_dump(exclude_unset=True, by_alias=True)
         wanted = door.to_engine(given, self._tier.defaults, card.max_model_len if card else None)
         show_usage = bool(asked.stream_options and asked.stream_options.include_usage)
-        ask = Ask(asked.model, _json(wanted), bool(asked.stream), show_usage, door.accent)
+        ask = Ask(asked.model, encoded(wanted), bool(asked.stream), show_usage, door.accent)
         return Relay(self._gateway, ask)
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def _json(wanted: dict[str, Any]) -> bytes:
+def encoded(wanted: dict[str, Any]) -> bytes:
+    """The engine's request as JSON. Raises BadRequest for what JSON has no form for."""
     try:
         return _encode(wanted).encode()
     except ValueError as error:  # a lone surrogate, or NaN inside a schema

@@ -14,6 +14,8 @@ DONE = b"data: [DONE]\n\n"
 class Events:
     """A voice made of two functions: one for the bytes of deltas, one for a parsed event."""
 
+    steady = True
+
     def __init__(
         self,
         of_bytes: Callable[[bytes], bytes],

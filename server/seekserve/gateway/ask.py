@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from seekserve.errors import Refusal
 
@@ -15,11 +15,15 @@ class Voice(Protocol):
     It is called in the order of the engine's events, and its work may not grow with what came before.
     """
 
+    steady: bool
+    """Whether deltas alike but for their text are told alike; a voice that numbers its events is not."""
+
     def events(self, data: bytes) -> bytes:
         """Whole SSE events of the engine that hold deltas alone, in the client's words.
 
-        Deltas that are alike but for their text are translated once, around a mark, and not shown to
-        it again: what it answers to such an event may depend on nothing else that changes.
+        A steady voice's deltas that are alike but for their text are translated once, around a mark,
+        and not shown to it again: what it answers to such an event may depend on nothing else that changes.
+        It may turn (end one block, begin the next) at an event of another kind: then it is asked anew.
         """
 
     def event(self, event: dict[str, Any]) -> bytes:
@@ -30,6 +34,14 @@ class Voice(Protocol):
 
     def failed(self, refusal: Refusal) -> bytes:
         """What tells of a failure after the first byte."""
+
+
+@runtime_checkable
+class Pinging(Protocol):
+    """A voice whose API has an event of its own for silences; the others are bridged by comments."""
+
+    def silence(self) -> bytes:
+        """What bridges a silence now."""
 
 
 class Accent(Protocol):

@@ -8,16 +8,18 @@ errors still go by `send`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from starlette.types import Scope, Send
+from starlette.types import Message, Scope, Send
 
 from seekserve.errors import Refusal
-from seekserve.gateway.ask import Voice
+from seekserve.gateway.ask import Pinging, Voice
 from seekserve.gateway.trace import refuse, trace_of
 
 WRITER = "seekserve.writer"
+UNREAD_S = 60.0  # a client that does not read for so long has left
 KEEP_ALIVE = b": keep-alive\n\n"
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -43,6 +45,9 @@ class Writer(Protocol):
     async def drain(self) -> None:
         """Returns when there is room again."""
 
+    def drop(self) -> None:
+        """Ends the connection at once, whatever was still to be sent."""
+
     def watch(self, lost: Callable[[], None]) -> bool:
         """Calls `lost` when the client hangs up; False when it has already."""
 
@@ -65,17 +70,42 @@ class Outlet:
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def comment(self) -> None:
-        """Bridges a silence: SSE readers skip it, and nobody's idle timer runs out."""
+        """Bridges a silence: SSE readers skip it, and nobody's idle timer runs out.
+
+        A client that has not read what is there needs no more, and must not hold us up.
+        """
         await self.start(STREAM_HEADERS)
-        await self.send({"type": "http.response.body", "body": KEEP_ALIVE, "more_body": True})
+        if not self.writer.room:
+            return
+        bridge = self.voice.silence() if isinstance(self.voice, Pinging) else KEEP_ALIVE
+        await self.send({"type": "http.response.body", "body": bridge, "more_body": True})
 
     async def whole(self, body: bytes) -> None:
         length = str(len(body)).encode()
         await self.start([(b"content-type", b"application/json"), (b"content-length", length)])
-        await self.send({"type": "http.response.body", "body": body})
+        patience_s = UNREAD_S * (1 + len(body) / 2**20)
+        await self._sent({"type": "http.response.body", "body": body}, patience_s)
 
     async def end(self) -> None:
-        await self.send({"type": "http.response.body", "body": b""})
+        await self._sent({"type": "http.response.body", "body": b""})
+
+    async def _sent(self, message: Message, patience_s: float = UNREAD_S) -> None:
+        """Raises ClientGone, and drops the connection, when the client does not read on."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await self.send(message)
+        except TimeoutError:
+            self.writer.drop()
+            raise ClientGone from None
+
+    async def read_on(self) -> None:
+        """Waits until the client has read some. Raises ClientGone when it does not."""
+        try:
+            async with asyncio.timeout(UNREAD_S):
+                await self.writer.drain()
+        except TimeoutError:
+            self.writer.drop()
+            raise ClientGone from None
 
     async def fail(self, refusal: Refusal) -> None:
         """A whole error answer, or after the first byte one error event and the end."""
@@ -86,8 +116,9 @@ class Outlet:
         event = (
             self.voice.failed(refusal) if self.voice else b"data: " + refusal.envelope() + b"\n\n"
         )
-        await self.send({"type": "http.response.body", "body": event, "more_body": True})
-        await self.end()
+        with contextlib.suppress(ClientGone):
+            await self._sent({"type": "http.response.body", "body": event, "more_body": True})
+            await self.end()
 
     async def farewell(self, refusal: Refusal) -> None:
         """`fail` without waiting: a client that has stopped reading goes without."""

@@ -26,7 +26,8 @@ from seekserve.gateway.sse import Tap, well_formed
 from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
 from seekserve.gateway.upstream import Upstream
 
-UNREAD_S = 60.0
+ODD = (TypeError, AttributeError, ValueError, KeyError, IndexError, RecursionError)
+"""What translating an answer of an unheard-of shape comes to."""
 WHOLE_ANSWER = 6  # times `idle_s`: an hour by default, far beyond every client's own patience
 # Where a validator quotes the request: from there on it is the prompt, which is not repeated.
 _INPUT = re.compile(r",?\s*(?:input_value=|'input': |\"input\": )")
@@ -55,7 +56,8 @@ class Relay(Response):
         outlet = Outlet(send, scope)
         try:
             async with WhileConnected(outlet.writer):
-                await self._run(trace, outlet)
+                whole = await self._run(trace, outlet)
+                await (outlet.end() if whole is None else outlet.whole(whole))
         except ClientGone:
             trace.status, trace.finish = CLIENT_GONE, "client_gone"
         except asyncio.CancelledError:  # by the server, whose time to drain has run out
@@ -66,10 +68,14 @@ class Relay(Response):
         except Refusal as refusal:
             await outlet.fail(refusal)
 
-    async def _run(self, trace: Trace, outlet: Outlet) -> None:
+    async def _run(self, trace: Trace, outlet: Outlet) -> bytes | None:
+        """Streams, or returns the whole answer. What is left to send then waits for a slow client
+        without its place at the engine.
+        """
         gateway, ask = self._gateway, self._ask
         tick_s = gateway.listen.keepalive_s
         comment = outlet.comment if ask.stream else None
+        outlet.voice = ask.accent.voice(ask.show_usage) if ask.stream else None
         async with gateway.admission.enter(ask.model, tick_s, comment) as lease:
             _book(trace, lease)
             address = lease.engine.snapshot.address
@@ -78,7 +84,7 @@ class Relay(Response):
             ) as connection:
                 if not await self._head(connection, outlet):
                     raise EngineBroke("The engine fell silent.", code="engine_silent")
-                await self._answer(connection, trace, outlet)
+                return await self._answer(connection, trace, outlet)
 
     async def _head(self, connection: Connection, outlet: Outlet) -> bool:
         """Waits for the engine's status line; False when it stayed away too long.
@@ -99,21 +105,21 @@ class Relay(Response):
         listen = self._gateway.listen
         return max(1, round(listen.idle_s / listen.keepalive_s))
 
-    async def _answer(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
+    async def _answer(self, connection: Connection, trace: Trace, outlet: Outlet) -> bytes | None:
         if connection.status != 200:
-            raise _engine_said(connection.status, await self._body(connection))
+            said = await self._body(connection)
+            raise _engine_said(connection.status, said, self._ask.accent.path)
         kind = connection.headers.get(b"content-type", b"")
         if self._ask.stream and kind.startswith(b"text/event-stream"):
             await self._stream(connection, trace, outlet)
-        elif kind.startswith(b"application/json") and not self._ask.stream:
-            await self._whole(connection, trace, outlet)
-        else:
-            raise EngineBroke(f"The engine answered with {_name(kind)} instead of what was asked.")
+            return None
+        if kind.startswith(b"application/json") and not self._ask.stream:
+            return await self._whole(connection, trace)
+        raise EngineBroke(f"The engine answered with {_name(kind)} instead of what was asked.")
 
     async def _stream(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
-        voice = self._ask.accent.voice(self._ask.show_usage)
-        outlet.voice = voice
-        tap = Tap(voice, self._gateway.clock)
+        assert outlet.voice is not None
+        tap = Tap(outlet.voice, self._gateway.clock)
         try:
             await outlet.start(STREAM_HEADERS)
             await self._pump(connection, tap, outlet)
@@ -122,14 +128,17 @@ class Relay(Response):
             trace.tokens = counted(tap.usage)
         if not tap.done:
             raise EngineBroke("The engine ended its stream before it was done.")
-        await outlet.end()
 
     async def _pump(self, connection: Connection, tap: Tap, outlet: Outlet) -> None:
         """Lets the engine's reads flow into the client's socket, and minds what interrupts them."""
         write, feed = outlet.writer.write, tap.feed
 
         def sink(data: bytes) -> bool:
-            room = write(out) if (out := feed(data)) else True
+            try:
+                out = feed(data)
+            except ODD as error:
+                raise _odd(error) from error
+            room = write(out) if out else True
             if tap.broke:
                 raise tap.broke
             return room
@@ -143,16 +152,19 @@ class Relay(Response):
             if outcome is Poured.SILENT:
                 await outlet.comment()
             else:
-                await _read_on(outlet)
+                await outlet.read_on()
                 connection.resume()
 
-    async def _whole(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
+    async def _whole(self, connection: Connection, trace: Trace) -> bytes:
         told = _json(await self._body(connection))
-        trace.tokens = counted(told.get("usage"))
-        trace.finish = _finish(told)
-        answer = self._ask.accent.answer(told)
-        text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-        await outlet.whole(text.encode(errors="replace"))
+        try:
+            trace.tokens = counted(told.get("usage"))
+            trace.finish = _finish(told)
+            answer = self._ask.accent.answer(told)
+            text = json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        except ODD as error:
+            raise _odd(error) from error
+        return text.encode(errors="replace")
 
     async def _body(self, connection: Connection) -> bytes:
         parts, size, silent = [], 0, 0
@@ -167,21 +179,14 @@ class Relay(Response):
         return b"".join(parts)
 
 
-async def _read_on(outlet: Outlet) -> None:
-    """Waits until the client has read some; one that does not for UNREAD_S has left."""
-    try:
-        async with asyncio.timeout(UNREAD_S):
-            await outlet.writer.drain()
-    except TimeoutError:
-        raise ClientGone from None
-
-
 def counted(usage: Any) -> dict[str, int]:
     """The four counts of a request from the engine's usage block, whatever of it is there."""
     if not isinstance(usage, dict):
         return {}
-    prompt = usage.get("prompt_tokens_details") or {}
-    made = usage.get("completion_tokens_details") or {}
+    prompt, made = (
+        details if isinstance(details := usage.get(f"{part}_tokens_details"), dict) else {}
+        for part in ("prompt", "completion")
+    )
     counts = {
         "prompt": usage.get("prompt_tokens"),
         "cached": prompt.get("cached_tokens"),
@@ -212,14 +217,15 @@ def _json(body: bytes) -> dict[str, Any]:
     return answer
 
 
-def _engine_said(status: int, body: bytes) -> Refusal:
+def _engine_said(status: int, body: bytes, path: str) -> Refusal:
     """The engine's refusal in our words' shape; its own words are kept, cut to a few lines."""
     try:
         error = json.loads(body)["error"]
         words = _INPUT.split(str(error["message"] if isinstance(error, dict) else error))[0][:600]
         param = error.get("param") if isinstance(error, dict) else None
+        param = param if isinstance(param, str) else None
     except (ValueError, KeyError, TypeError):
-        words, param = f"status {status} without an explanation", None
+        words, param = f"status {status} from {path} without an explanation", None
     if status in (400, 413, 422):
         return _bad_request(words, param)
     if status == 404:
@@ -237,6 +243,11 @@ def _bad_request(words: str, param: str | None) -> BadRequest:
             code="context_length_exceeded",
         )
     return BadRequest(words, param=param)
+
+
+def _odd(error: Exception) -> EngineBroke:
+    """An answer that is JSON, and of a shape nobody expects."""
+    return EngineBroke(f"The engine's answer could not be understood ({type(error).__name__}).")
 
 
 def _name(kind: bytes) -> str:

@@ -63,8 +63,10 @@ class Tap:
             self.first_at = self._clock()
         at = min((i for word in _TELLING if (i := whole.find(word)) >= 0), default=-1)
         if at < 0:
-            self._learn(whole)
-            return self._voice.events(whole)
+            out = self._voice.events(whole)
+            self._learn(whole, out)
+            return out
+        self._head = _NEVER
         start = whole.rfind(b"\n\n", 0, at) + 2 if b"\n\n" in whole[:at] else 0
         return self._voice.events(whole[:start]) + self._look(whole[start:])
 
@@ -88,14 +90,19 @@ class Tap:
         del self._rest[:end]
         return whole
 
-    def _learn(self, whole: bytes) -> None:
+    def _learn(self, whole: bytes, out: bytes) -> None:
         """Keeps how the last of these events is translated around its text, for those like it.
 
         Events that are never alike, such as those with log-probabilities, are soon given up.
         """
         start = whole.rfind(b"\n\n", 0, -2)
         event = whole[start + 2 :] if start >= 0 else whole
-        if not self._lessons or self.first_at is None or event.startswith(self._head):
+        if not self._voice.steady:
+            return
+        if self._still_holds(event, out):
+            return
+        self._head = _NEVER
+        if not self._lessons or self.first_at is None:
             return
         self._lessons -= 1
         texts = list(_TEXT.finditer(event))
@@ -105,6 +112,13 @@ class Tap:
         new_head, found, new_tail = self._voice.events(head + _MARK + tail).partition(_MARK)
         if found:
             self._head, self._tail, self._new_head, self._new_tail = head, tail, new_head, new_tail
+
+    def _still_holds(self, event: bytes, out: bytes) -> bool:
+        """Whether `event` came out as the lesson has it: a voice may have turned to another block."""
+        if not (event.startswith(self._head) and event.endswith(self._tail)):
+            return False
+        text = event[len(self._head) : -len(self._tail)]
+        return out.endswith(self._new_head + text + self._new_tail)
 
     def _look(self, whole: bytes) -> bytes:
         events = whole.split(b"\n\n")

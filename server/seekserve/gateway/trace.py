@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,9 @@ CLIENT_GONE = 499
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _QUIET = ("ops", "health")
 
+Shape = Callable[[Refusal, str], bytes]
+"""A refusal and the request's id -> the body that tells it, in the words of some API."""
+
 
 @dataclass(slots=True)
 class Trace:
@@ -31,6 +35,7 @@ class Trace:
     id: str
     started: float
     engine_id: str
+    shape: Shape | None = None
     route: str = "other"
     model: str = ""
     status: int = 0
@@ -42,15 +47,28 @@ class Trace:
     last_at: float | None = None
     tokens: dict[str, int] = field(default_factory=dict)
 
+    def told(self, refusal: Refusal) -> bytes:
+        """The body of a refusal, in the shape that this path's clients read."""
+        return self.shape(refusal, self.id) if self.shape else refusal.envelope()
+
     def refused(self, refusal: Refusal) -> None:
         self.status, self.reason = refusal.status, refusal.code or refusal.type
 
 
 class Tracing:
-    """ASGI middleware. `in_flight` is the number of requests inside it now."""
+    """ASGI middleware. `in_flight` is the number of requests inside it now.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log: Log) -> None:
-        self._app, self._metrics, self._log = app, metrics, log
+    `shapes` names the paths whose refusals are told in another shape than OpenAI's.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        log: Log,
+        shapes: Callable[[str], Shape | None] = lambda path: None,
+    ) -> None:
+        self._app, self._metrics, self._log, self._shapes = app, metrics, log, shapes
         self.in_flight = 0
         metrics.watch(
             lambda: [
@@ -63,7 +81,8 @@ class Tracing:
             await self._app(scope, receive, send)
             return
         unique = secrets.token_hex(16)
-        trace = Trace(_given_id(scope) or unique, time.perf_counter(), unique)
+        shape = self._shapes(scope["path"])
+        trace = Trace(_given_id(scope) or unique, time.perf_counter(), unique, shape)
         scope["trace"] = trace
         started = False
 
@@ -72,7 +91,7 @@ class Tracing:
             if message["type"] == "http.response.start":
                 started = True
                 trace.status = trace.status or message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", trace.id.encode())]
+                message["headers"] = [*message["headers"], *_id_headers(trace)]
             await send(message)
 
         self.in_flight += 1
@@ -129,16 +148,23 @@ class Tracing:
 
 async def refuse(refusal: Refusal, scope: Scope, send: Send) -> None:
     """Sends a refusal as the whole answer, and books it on the request's trace."""
-    scope["trace"].refused(refusal)
-    await send(
-        {"type": "http.response.start", "status": refusal.status, "headers": refusal.headers()}
-    )
-    await send({"type": "http.response.body", "body": refusal.envelope()})
+    trace = trace_of(scope)
+    trace.refused(refusal)
+    body = trace.told(refusal)
+    headers = refusal.headers(len(body))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def trace_of(scope: Scope) -> Trace:
     trace: Trace = scope["trace"]
     return trace
+
+
+def _id_headers(trace: Trace) -> list[tuple[bytes, bytes]]:
+    """Anthropic's clients read their own name for it; they are those with another shape."""
+    names = [b"x-request-id", b"request-id"] if trace.shape else [b"x-request-id"]
+    return [(name, trace.id.encode()) for name in names]
 
 
 def _pace(trace: Trace) -> float | None:

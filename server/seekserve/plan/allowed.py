@@ -99,6 +99,8 @@ def indivisible(shape: Shape, form: Format, layout: Layout) -> str:
         return f"{shape.kv_heads} KV heads do not divide by TP {tp}."
     if shape.compressed and shape.compressed.out_groups % tp:
         return f"{shape.compressed.out_groups} output groups do not divide by TP {tp}."
+    if tp % layout.dcp:
+        return f"--dcp {layout.dcp} does not divide TP {tp}, whose ranks it takes."
     if layout.pp > shape.layers:
         return f"{shape.layers} layers do not fill {layout.pp} stages."
     return _ragged(shape, form, tp)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seekserve.errors import Impossible
 from seekserve.plan import version as versions
 from seekserve.plan.formats import Format
 from seekserve.plan.kv import Cache, cache
@@ -98,6 +99,11 @@ def _utilization(cluster: Cluster, wish: Wish, version: Version) -> float:
 def _step(cluster: Cluster, wish: Wish, version: Version, length: int) -> Step:
     size, name = cluster.memory_gib, cluster.accelerator.name
     sequences = wish.max_num_seqs or versions.sequences(version, size, name)
+    if wish.max_num_batched_tokens and wish.max_num_batched_tokens < sequences:
+        raise Impossible(
+            f"A step of {wish.max_num_batched_tokens:,} tokens cannot hold {sequences:,} sequences.",
+            f"Give --max-num-seqs {wish.max_num_batched_tokens} or less, or more batched tokens.",
+        )
     tokens = wish.max_num_batched_tokens or versions.batched_tokens(version, size, name, length)
     return Step(tokens, sequences, not wish.enforce_eager)
 

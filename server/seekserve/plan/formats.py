@@ -13,6 +13,8 @@ from typing import Any
 from seekserve.errors import Impossible
 
 GROUP = 128
+PER_CHANNEL = 4096  # a scale for a whole row, which GPTQ configs write as a group of -1
+ELSE = "Plan for the unquantised checkpoint, with --weights for what its weights come to."
 ALIKE = (("int4", "gptq", "awq"), ("bf16", "fp16"))  # a checkpoint in one serves a wish for another
 FP8 = 1 + 4 / (128 * 128)  # e4m3 and one float32 scale for each 128x128 block
 
@@ -72,6 +74,8 @@ def read_format(name: str, group: int | None = None) -> Format:
 def of_config(config: Mapping[str, Any]) -> Format:
     """The format that a checkpoint's config.json says its weights are in."""
     quantization = config.get("quantization_config") or {}
+    if not isinstance(quantization, Mapping):
+        raise Impossible("This config.json's quantization_config is no mapping.", ELSE)
     method = str(quantization.get("quant_method") or "")
     bits, group = quantization.get("bits"), quantization.get("group_size")
     if method in ("compressed-tensors", "auto-round") and not bits:
@@ -85,7 +89,8 @@ def of_config(config: Mapping[str, Any]) -> Format:
     if method == "mxfp4":
         return FORMATS["mxfp4"]
     if bits == 4:
-        base = read_format("int4" if method == "compressed-tensors" else method, group or GROUP)
+        size = group if isinstance(group, int) and group > 0 else PER_CHANNEL
+        base = read_format("int4" if method == "compressed-tensors" else method, size)
         only_experts = "expert" in str(quantization.get("targets", "")).lower()
         return replace(base, linear=2.0) if only_experts else base
     if method == "modelopt" or "nvfp4" in method:
@@ -96,15 +101,17 @@ def of_config(config: Mapping[str, Any]) -> Format:
         return FORMATS["int8"]
     raise Impossible(
         f"This checkpoint is quantised by {method[:40]!r}, which cannot be sized.",
-        f"Say what its weights come to with --weights: {', '.join(FORMATS)}.",
+        ELSE,
     )
 
 
 def _compressed_tensors(quantization: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Bits and group size of the first group's weights, in compressed-tensors' own layout."""
-    for group in (quantization.get("config_groups") or {}).values():
-        weights = group.get("weights") or {}
-        return weights.get("num_bits"), weights.get("group_size")
+    groups = quantization.get("config_groups")
+    for group in groups.values() if isinstance(groups, Mapping) else ():
+        weights = group.get("weights") if isinstance(group, Mapping) else None
+        if isinstance(weights, Mapping):
+            return weights.get("num_bits"), weights.get("group_size")
     return None, None
 
 

@@ -62,7 +62,7 @@ def value_bytes(dtype: str) -> float:
         return BYTES[dtype]
     if dtype in ONE_BYTE:
         return 1.0
-    if dtype.startswith(("nvfp4", "int4")):
+    if dtype in ("nvfp4", "int4_per_token_head"):
         return 0.5625
     raise Impossible(
         f"--kv-cache-dtype {dtype[:40]!r} cannot be sized.", "Known: auto, bfloat16, fp8, nvfp4."

@@ -11,11 +11,12 @@ from seekserve.plan.catalog import Catalog
 from seekserve.plan.detect import Machine
 from seekserve.plan.facts import Accelerator, CatalogModel, Link, Platform
 from seekserve.plan.formats import of_config, read_format
+from seekserve.plan.sane import read_sane
 from seekserve.plan.shape import read_shape
 from seekserve.plan.wish import Cluster, Subject
 
 GENERIC = "generic"
-MOST_CARDS = 1024
+MOST_CARDS, MOST_NODES, MOST = 1024, 128, 1e6
 ALL_FREE = 0.93  # drivers keep some of an idle card for themselves
 ARCHITECTURE = {
     "cuda": "sm80",
@@ -37,6 +38,11 @@ def cluster_of(
     platform: str | None = None,
 ) -> Cluster:
     """`rtx-4090:4` on each of `nodes`. Raises UnknownName or Impossible."""
+    if nodes > MOST_NODES:
+        raise Impossible(f"{nodes:,} nodes are more than the {MOST_NODES} this plans for.", "")
+    for flag, size in (("--gpu-mem-gib", memory_gib), ("--gpu-bandwidth-gbs", bandwidth_gbs)):
+        if size is not None and not 0 < size < MOST:
+            raise Impossible(f"{flag} {size:g} is no size of a card.", "Give it in GiB, or GB/s.")
     name, count = _counted(gpu)
     if name.lower() == GENERIC:
         accelerator = _generic(memory_gib, bandwidth_gbs, platform)
@@ -67,7 +73,7 @@ def _counted(gpu: str) -> tuple[str, int]:
             f"--gpu {gpu[:60]!r} names different cards; a model runs on cards that are alike.",
             "Plan for each kind by itself.",
         )
-    if not (count or "1").isdecimal() or not 1 <= int(count or 1) <= MOST_CARDS:
+    if not (count or "1").isdecimal() or len(count) > 6 or not 1 <= int(count or 1) <= MOST_CARDS:
         raise Impossible(
             f"--gpu {gpu[:40]!r}: {count[:20]!r} is no count of cards from 1 to {MOST_CARDS}.",
             "Like rtx-4090:4.",
@@ -130,7 +136,7 @@ def _stranger(name: str, memory_gib: float, platform: str) -> Accelerator:
 
 def subject_of(catalog: Catalog, text: str) -> Subject:
     """By name, Hugging Face id, or the path of a config.json or its folder."""
-    path = Path(text).expanduser()
+    path = _path(text)
     if path.exists() or text.endswith(".json"):
         return _from_file(path / "config.json" if path.is_dir() else path)
     try:
@@ -176,6 +182,18 @@ def of_catalog(
     )
 
 
+def _path(text: str) -> Path:
+    """The path that `text` may be. Raises UnknownName for what can be neither a path nor a name."""
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UnknownName(
+            f"{text[:60]!r} is neither a model's name nor a path.", "seekserve models lists them."
+        ) from error
+    return path
+
+
 def _from_file(path: Path) -> Subject:
     try:
         if not path.is_file() or path.stat().st_size > LARGEST_CONFIG:
@@ -187,7 +205,7 @@ def _from_file(path: Path) -> Subject:
         raise ConfigError(f"{path} is not JSON.") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path} is not a model's config.json.")
-    shape = read_shape(config)
+    shape = read_sane(config)
     form = of_config(config)
     name = path.parent.name if path.name == "config.json" else path.stem
     folder = str(path.parent.absolute()) if path.name == "config.json" else ""

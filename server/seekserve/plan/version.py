@@ -17,7 +17,7 @@ TWO_IN_FLIGHT = (0, 25)  # asynchronous scheduling: windows keep two batches
 
 def read_version(text: str) -> Version:
     """`0.9`, `v0.32.0` or `0.9.0.1` as (major, minor). Raises Impossible."""
-    found = re.match(r"v?(\d+)\.(\d+)", text.strip())
+    found = re.match(r"v?(\d{1,3})\.(\d{1,4})", text.strip())
     if not found:
         raise Impossible(f"--vllm-version {text[:20]!r} is no version.", "Give it like 0.32.")
     return int(found[1]), int(found[2])

@@ -1,0 +1,106 @@
+"""Anthropic's Messages API: under /anthropic, as DeepSeek has it, and under /v1.
+
+The headers anthropic-version and anthropic-beta are accepted and have no effect. A `claude…` name
+that no engine serves means the first model there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from seekserve.api import body
+from seekserve.api.anthropic_schemas import CountTokensRequest, MessagesRequest
+from seekserve.api.openai import encoded
+from seekserve.api.schemas import Body
+from seekserve.api.straight import Endpoint
+from seekserve.config import Limits, Tier
+from seekserve.dialect import anthropic, anthropic_answer
+from seekserve.engine.fleet import Fleet
+from seekserve.errors import BadRequest
+from seekserve.gateway.ask import Ask
+from seekserve.gateway.relay import Gateway, Relay
+from seekserve.gateway.trace import trace_of
+
+shape = anthropic_answer.shape
+
+
+class Anthropic:
+    """The endpoints, on one fleet and one gateway."""
+
+    def __init__(self, fleet: Fleet, gateway: Gateway, tier: Tier) -> None:
+        self._fleet, self._gateway, self._tier = fleet, gateway, tier
+
+    async def messages(self, request: Request) -> Response:
+        """Answer a conversation, in Anthropic's way. Streams when `stream` is true."""
+        asked = await self._asked(request, "messages", MessagesRequest)
+        model, window = self._model(request, asked.model)
+        given = asked.model_dump(exclude_unset=True, by_alias=True) | {"model": model}
+        wanted = anthropic.to_engine(given, self._tier.defaults, window)
+        accent = anthropic.Messages(asked.model)
+        return Relay(self._gateway, Ask(model, encoded(wanted), bool(asked.stream), True, accent))
+
+    async def count_tokens(self, request: Request) -> Response:
+        """How many tokens a conversation is, as the engine's own tokenizer and template have it."""
+        asked = await self._asked(request, "count_tokens", CountTokensRequest)
+        model, _ = self._model(request, asked.model)
+        given = asked.model_dump(exclude_unset=True, by_alias=True) | {"model": model}
+        wanted = anthropic.to_count(given, self._tier.defaults)
+        accent = anthropic.Count(asked.model)
+        return Relay(self._gateway, Ask(model, encoded(wanted), False, False, accent))
+
+    async def _asked(self, request: Request, route: str, schema: type[body.Model]) -> body.Model:
+        trace_of(request.scope).route = route
+        limits = self._tier.limits
+        asked = body.parse(await body.read(request, limits), schema)
+        _check(asked, limits)
+        return asked
+
+    def _model(self, request: Request, name: str) -> tuple[str, int | None]:
+        """The engine's name for what the client calls `name`, and its window. Raises NotFound."""
+        cards = self._fleet.cards()
+        if name not in cards and name.startswith("claude"):
+            name = next(iter(cards), name)
+        card = self._fleet.card(name)
+        trace_of(request.scope).model = card.id if card else ""
+        return name, card.max_model_len if card else None
+
+
+def _check(asked: Body, limits: Limits) -> None:
+    """The caps that are settings rather than part of the API."""
+    caps = {
+        "messages": limits.messages,
+        "tools": limits.tools,
+        "stop_sequences": limits.stop_strings,
+    }
+    for name, cap in caps.items():
+        given = len(getattr(asked, name, None) or ())
+        if given > cap:
+            raise BadRequest(f"{name} is {given}; at most {cap} here.", param=name)
+
+
+def _doors(anthropic: Anthropic) -> dict[str, tuple[Endpoint, str]]:
+    return {
+        prefix + path: door
+        for prefix in ("/v1", "/anthropic/v1")
+        for path, door in {
+            "/messages": (anthropic.messages, MessagesRequest.__name__),
+            "/messages/count_tokens": (anthropic.count_tokens, CountTokensRequest.__name__),
+        }.items()
+    }
+
+
+def straight(anthropic: Anthropic) -> dict[str, Endpoint]:
+    """The hot routes, by exact path."""
+    return {path: endpoint for path, (endpoint, _) in _doors(anthropic).items()}
+
+
+def router(anthropic: Anthropic) -> APIRouter:
+    """The table of routes. Bodies are read by hand (capped), so their schemas are given here."""
+    routes = APIRouter(tags=["inference"], default_response_class=Response)
+    for path, (endpoint, schema) in _doors(anthropic).items():
+        called: Callable[..., Any] = endpoint
+        routes.add_api_route(path, called, methods=["POST"], openapi_extra={"x-schema": schema})
+    return routes

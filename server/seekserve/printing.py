@@ -1,0 +1,47 @@
+"""What the planning verbs print: pages for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from rich.console import Console, RenderableType
+
+from seekserve.config import Frozen
+from seekserve.plan import tables
+from seekserve.plan.facts import Fact
+from seekserve.plan.report import as_json, page
+from seekserve.plan.wish import Plan
+
+
+def show(one: Plan, as_data: bool) -> None:
+    if as_data:
+        data(as_json(one))
+    else:
+        printed(page(one))
+
+
+def show_all(plans: Sequence[Plan], as_data: bool) -> None:
+    if as_data:
+        best = tables.best(plans)
+        data({"plans": [as_json(one) for one in plans], "best": best and best.subject.name})
+    else:
+        printed(tables.survey(plans))
+
+
+def listed(entries: Sequence[Fact | Frozen], table: RenderableType, as_data: bool) -> None:
+    if as_data:
+        data([entry.model_dump(mode="json") for entry in entries])
+    else:
+        printed(table)
+
+
+def data(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def printed(what: RenderableType) -> None:
+    """Not cropped: a command must paste, however narrow the window."""
+    Console(highlight=False).print(what, crop=False)
