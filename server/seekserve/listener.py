@@ -111,7 +111,7 @@ class HttpProtocol(HttpToolsProtocol):
             lost()
 
     def data_received(self, data: bytes) -> None:
-        if not self._watched.by:
+        if not self._watched.by and not self._early:
             super().data_received(data)
             return
         self._early += data
@@ -122,8 +122,11 @@ class HttpProtocol(HttpToolsProtocol):
         self.loop.call_soon(self._resume)
 
     def _resume(self) -> None:
+        """Hands on what came early, before anything that comes now."""
+        if self._watched.by or self.transport.is_closing():
+            return
         early, self._early = self._early, b""
-        if early and not self.transport.is_closing():
+        if early:
             self.data_received(early)
 
     def on_message_begin(self) -> None:

@@ -137,8 +137,12 @@ async def bench(options: argparse.Namespace, console: Console) -> list[Row]:
             with Progress(*columns, console=console, transient=True) as progress:
                 await _rounds(lanes, QUICK if options.quick else FULL, progress)
         if options.engine:
-            pairs = await engine_ratio.pairs(Path(name), 1 if options.quick else 5, console)
-            rows[0].tokens_per_s, rows[1].tokens_per_s = pairs
+            try:
+                pairs = await engine_ratio.pairs(Path(name), 1 if options.quick else 5, console)
+                rows[0].tokens_per_s, rows[1].tokens_per_s = pairs
+            except NotStartedError as error:  # the other rows are measured: they are printed
+                rows[1].samples[0].result.error = f"demo engine: {error}"
+                rows[1].samples[0].result.failed += 1
     return rows
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from seekserve.engine.address import Address
 from seekserve.errors import EngineBroke
-from seekserve.gateway.connection import HIGH_WATER, Connection, Poured
+from seekserve.gateway.connection import HIGH_WATER, Connection, HungUp, Poured
 from seekserve.gateway.upstream import Upstream
 from tests.support import until
 
@@ -240,3 +240,25 @@ async def test_a_connection_that_ended_while_its_client_was_full_hears_again(
             assert await connection.poured() is Poured.DONE
         assert await ask(up, scripted.address) == (200, b"ok")
         assert scripted.connections == 1
+
+
+async def test_an_idle_connection_that_hung_up_while_we_wrote_is_told_apart(tmp_path: Path) -> None:
+    """Its request was not worked on, so it may be sent again; any other cut may not."""
+    asked = 0
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            writer.close()  # takes the request and says nothing
+        else:
+            writer.write(OK)
+
+    async with peer(tmp_path, talk) as scripted, upstream() as up:
+        assert await ask(up, scripted.address) == (200, b"ok")
+        with pytest.raises(HungUp):
+            await ask(up, scripted.address)
+        async with up.exchange(scripted.address, "/", b"{}", "a", 5, fresh=True) as connection:
+            assert await connection.head()
+            assert not connection.reused
+            assert await whole(connection) == b"ok"

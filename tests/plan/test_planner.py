@@ -326,6 +326,26 @@ def test_what_cannot_be_sized_is_refused(tmp_path: Path, fields: dict[str, objec
         ({"quant_method": "awq", "bits": 4, "group_size": 128}, "awq"),
         ({"quant_method": "fp8"}, "fp8"),
         ({"quant_method": "mxfp4"}, "mxfp4"),
+        ({"quant_method": "modelopt", "quant_algo": "FP8"}, "fp8"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "nvfp4"),
+        ({"quant_method": "auto-round", "bits": 4, "group_size": 128}, "int4"),
+        ({"quant_method": "gptq", "bits": 4, "group_size": -1}, "gptq"),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"g": {"weights": {"num_bits": 8, "type": "float"}}},
+            },
+            "fp8",
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {
+                    "g": {"weights": {"num_bits": 4, "type": "int", "group_size": 128}}
+                },
+            },
+            "int4",
+        ),
         ({"quant_method": "gptq", "bits": 8}, "int8"),
     ],
 )
@@ -396,6 +416,25 @@ def test_memory_in_use_lowers_the_share() -> None:
 def test_counts_come_in_many_forms(text: str) -> None:
     found = planner.cluster_of(CATALOG, text)
     assert (found.accelerator.id, found.per_node) == ("rtx-3090", 2)
+
+
+def test_a_full_card_is_not_an_empty_one() -> None:
+    host = Host(8, 64, 60, "Some CPU", "x86_64", "avx512", 1)
+    card = Device("NVIDIA GeForce RTX 4090", 24.0, 0.0, 0)
+    with pytest.raises(Impossible, match="100%"):
+        planner.cluster_here(CATALOG, Machine("cuda", (card,), host, "", ()))
+
+
+@pytest.mark.parametrize("dcp", [7, 2])
+def test_context_parallelism_must_divide(dcp: int) -> None:
+    found = planned("rtx-4090:4", "r1-distill-qwen-32b", Wish(tp=4, dcp=dcp))
+    assert found.verdict == "does_not_fit"
+    assert "--dcp" in found.reasons[0]
+
+
+def test_a_step_holds_its_sequences() -> None:
+    with pytest.raises(Impossible, match="cannot hold"):
+        planned("rtx-4090", "r1-distill-qwen-7b", Wish(max_num_batched_tokens=7))
 
 
 def test_mixed_cards_and_foreign_platforms_are_refused() -> None:

@@ -58,7 +58,9 @@ class Launched(Engine):
         """One life of the process. Returns the seconds it was ready; 0 when it never was."""
         self._socket.unlink(missing_ok=True)  # vLLM does not remove a stale one: "address in use"
         self._entered = time.monotonic()
-        self._become(State.STARTING, stage="launch", share=None, stage_s={}, cause="", todo="")
+        self._become(
+            State.STARTING, stage="launch", share=None, stage_s={}, actual={}, cause="", todo=""
+        )
         try:
             process = await self._spawn()
         except OSError as error:

@@ -56,8 +56,9 @@ class LogFile:
         with contextlib.suppress(OSError):
             self._file.write(data)
             if self._size > MAX_LOG:
-                self._file.close()
+                full = self._file
                 self._open()
+                full.close()
 
     def close(self) -> None:
         self._file.close()

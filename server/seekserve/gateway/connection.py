@@ -35,6 +35,10 @@ class Poured(Enum):
     SILENT = "silent"
 
 
+class HungUp(EngineBroke):
+    """A connection used before ended without a byte of answer: the engine had closed it meanwhile."""
+
+
 class Connection(asyncio.Protocol):
     """One connection to an engine. `status` and `headers` are the answer's, once `head` returned."""
 
@@ -44,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._lost = False
+        self.reused = False
         self.idle_since = 0.0
         self._reset()
 
@@ -228,6 +233,8 @@ class Connection(asyncio.Protocol):
     def _check(self) -> None:
         if self._broken:
             raise EngineBroke(f"The engine's answer could not be read: {self._broken}.")
+        if self._lost and self.reused and not self._head_size:
+            raise HungUp("The engine closed the connection before it answered.")
         if self._lost:
             raise EngineBroke("The engine closed the connection before its answer was complete.")
 

@@ -17,10 +17,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from seekserve.config import Limits, Listen
+from seekserve.engine.address import Address
 from seekserve.errors import BadRequest, EngineBroke, NotFound, QueueFull, Refusal, Stopping
 from seekserve.gateway.admission import Admission, Lease
 from seekserve.gateway.ask import Ask, Clock
-from seekserve.gateway.connection import Connection, Poured
+from seekserve.gateway.connection import Connection, HungUp, Poured
 from seekserve.gateway.outlet import STREAM_HEADERS, ClientGone, Outlet, WhileConnected
 from seekserve.gateway.sse import Tap, well_formed
 from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
@@ -79,12 +80,23 @@ class Relay(Response):
         async with gateway.admission.enter(ask.model, tick_s, comment) as lease:
             _book(trace, lease)
             address = lease.engine.snapshot.address
-            async with gateway.upstream.exchange(
-                address, ask.accent.path, ask.body, trace.engine_id, tick_s
-            ) as connection:
-                if not await self._head(connection, outlet):
-                    raise EngineBroke("The engine fell silent.", code="engine_silent")
-                return await self._answer(connection, trace, outlet)
+            try:
+                return await self._exchange(address, trace, outlet)
+            except (
+                HungUp
+            ):  # as an idle connection may, while we were writing: nothing was worked on
+                return await self._exchange(address, trace, outlet, fresh=True)
+
+    async def _exchange(
+        self, address: Address, trace: Trace, outlet: Outlet, fresh: bool = False
+    ) -> bytes | None:
+        ask, tick_s = self._ask, self._gateway.listen.keepalive_s
+        async with self._gateway.upstream.exchange(
+            address, ask.accent.path, ask.body, trace.engine_id, tick_s, fresh
+        ) as connection:
+            if not await self._head(connection, outlet):
+                raise EngineBroke("The engine fell silent.", code="engine_silent")
+            return await self._answer(connection, trace, outlet)
 
     async def _head(self, connection: Connection, outlet: Outlet) -> bool:
         """Waits for the engine's status line; False when it stayed away too long.

@@ -25,10 +25,21 @@ class Upstream:
 
     @asynccontextmanager
     async def exchange(
-        self, address: Address, path: str, body: bytes, request_id: str, tick_s: float
+        self,
+        address: Address,
+        path: str,
+        body: bytes,
+        request_id: str,
+        tick_s: float,
+        fresh: bool = False,
     ) -> AsyncIterator[Connection]:
-        """POSTs `body` and yields the connection the answer comes on. Raises EngineBroke."""
-        connection = self._reuse(address) or await self._connect(address)
+        """POSTs `body` and yields the connection the answer comes on; `fresh` wants a new one.
+
+        Raises EngineBroke.
+        """
+        reused = None if fresh else self._reuse(address)
+        connection = reused or await self._connect(address)
+        connection.reused = reused is not None
         try:
             connection.send(self._request(address, path, body, request_id), tick_s)
             yield connection

@@ -99,6 +99,9 @@ def indivisible(shape: Shape, form: Format, layout: Layout) -> str:
         return f"{shape.kv_heads} KV heads do not divide by TP {tp}."
     if shape.compressed and shape.compressed.out_groups % tp:
         return f"{shape.compressed.out_groups} output groups do not divide by TP {tp}."
+    if layout.dcp > 1 and shape.attention == "gqa" and layout.dcp * shape.kv_heads > tp:
+        least = layout.dcp * shape.kv_heads
+        return f"--dcp {layout.dcp} wants TP {least} or more with {shape.kv_heads} KV heads."
     if tp % layout.dcp:
         return f"--dcp {layout.dcp} does not divide TP {tp}, whose ranks it takes."
     if layout.pp > shape.layers:

@@ -78,8 +78,10 @@ def of_config(config: Mapping[str, Any]) -> Format:
         raise Impossible("This config.json's quantization_config is no mapping.", ELSE)
     method = str(quantization.get("quant_method") or "")
     bits, group = quantization.get("bits"), quantization.get("group_size")
-    if method in ("compressed-tensors", "auto-round") and not bits:
-        bits, group = _compressed_tensors(quantization)
+    if method == "compressed-tensors" and not bits:
+        bits, group, kind = _compressed_tensors(quantization)
+        if kind == "float":
+            return FORMATS["nvfp4" if bits == 4 else "fp8"]
     if config.get("expert_dtype") == "fp4":
         return FORMATS["fp4fp8"]
     if not method:
@@ -90,12 +92,13 @@ def of_config(config: Mapping[str, Any]) -> Format:
         return FORMATS["mxfp4"]
     if bits == 4:
         size = group if isinstance(group, int) and group > 0 else PER_CHANNEL
-        base = read_format("int4" if method == "compressed-tensors" else method, size)
+        base = read_format(method if method in ("awq", "gptq") else "int4", size)
         only_experts = "expert" in str(quantization.get("targets", "")).lower()
         return replace(base, linear=2.0) if only_experts else base
-    if method == "modelopt" or "nvfp4" in method:
+    algorithm = str(quantization.get("quant_algo") or method).lower()
+    if "fp4" in algorithm:
         return FORMATS["nvfp4"]
-    if "fp8" in method:
+    if "fp8" in algorithm:
         return FORMATS["fp8"]
     if bits == 8:
         return FORMATS["int8"]
@@ -105,14 +108,17 @@ def of_config(config: Mapping[str, Any]) -> Format:
     )
 
 
-def _compressed_tensors(quantization: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """Bits and group size of the first group's weights, in compressed-tensors' own layout."""
+def _compressed_tensors(
+    quantization: Mapping[str, Any],
+) -> tuple[int | None, int | None, str]:
+    """Bits, group size and kind (int, float) of the first group's weights, as compressed-tensors says."""
     groups = quantization.get("config_groups")
     for group in groups.values() if isinstance(groups, Mapping) else ():
         weights = group.get("weights") if isinstance(group, Mapping) else None
         if isinstance(weights, Mapping):
-            return weights.get("num_bits"), weights.get("group_size")
-    return None, None
+            kind = str(weights.get("type") or "int")
+            return weights.get("num_bits"), weights.get("group_size"), kind
+    return None, None, ""
 
 
 def alike(weights: str, known: Collection[str]) -> str:

@@ -77,6 +77,7 @@ def _wish(rung: Rung, wish: Wish) -> Wish:
     """What the command line says wins over what the rung says."""
     return replace(
         wish,
+        enough=rung.context,
         weights=wish.weights or rung.weights,
         kv_cache_dtype=wish.kv_cache_dtype or rung.kv_cache_dtype,
         max_num_seqs=wish.max_num_seqs or rung.max_num_seqs,

@@ -2,8 +2,8 @@
 
 Overhead is the part nobody publishes: the runtime's context, communication buffers, the activations of
 the largest step, the sampler's logits, CUDA graphs. It is modelled as a sum of terms with a reason each;
-the constants are fitted to measured start-ups (tests/plan/cases.jsonl) and `give_or_take` is what is left
-over. "Tight" exists because that remainder can be the difference.
+the constants are fitted to measured start-ups (tests/plan/measured/cases.jsonl) and `give_or_take` is
+what is left over. "Tight" exists because that remainder can be the difference.
 """
 
 from __future__ import annotations

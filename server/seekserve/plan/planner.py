@@ -64,7 +64,7 @@ def decide(catalog: Catalog, subject: Subject, cluster: Cluster, wish: Wish) -> 
     if not found:
         why = _nothing(subject, cluster, wish, kernels)
         return _refusal(subject, cluster, wish, version, why)
-    return _told(subject, cluster, wish, version, kernels, _best(found))
+    return _told(subject, cluster, wish, version, kernels, _best(found, wish.enough))
 
 
 def _by_die(cluster: Cluster, wish: Wish) -> Cluster:
@@ -171,9 +171,9 @@ def _drafting(subject: Subject, wish: Wish) -> list[bool]:
     return [True, False] if said.get("method") == "dspark" else [False]
 
 
-def _best(found: list[Fit]) -> Fit:
-    """The first that fits comfortably, else usably; else what reaches furthest."""
-    for enough in (COMFORTABLE, USABLE):
+def _best(found: list[Fit], wanted: int | None) -> Fit:
+    """The first that fits as wanted, else comfortably, else usably; else what reaches furthest."""
+    for enough in (*filter(None, [wanted]), COMFORTABLE, USABLE):
         for one in found:
             if one.verdict == "fits" and one.length >= min(enough, one.full_length):
                 return one
@@ -239,5 +239,7 @@ def _nothing(subject: Subject, cluster: Cluster, wish: Wish, kernels: Kernels) -
         return told[0]
     form = formats[0] if formats else FORMATS["bf16"]
     tp = wish.tp or cluster.per_node
-    why = allowed.indivisible(subject.shape, form, Layout(tp, wish.pp or 1, wish.dp or 1))
+    why = allowed.indivisible(
+        subject.shape, form, Layout(tp, wish.pp or 1, wish.dp or 1, dcp=wish.dcp or 1)
+    )
     return why or f"No checkpoint of {subject.name} is known for {cluster.platform.name}."

@@ -2,7 +2,8 @@
 
 One decoded token reads every active weight and its KV cache once from each device's memory; pipeline
 stages follow one another. Beside bandwidth there is a floor of latency: kernels that wait for one another
-and the exchanges between ranks. Its constants are taken low, so that bounds stay bounds.
+and the exchanges between ranks. Its constants are taken low, so that bounds stay bounds. They are for
+decoding without speculation: a drafter may make several tokens of what is read once.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def _token_s(
 def _latency_s(shape: Shape, layout: Layout, cluster: Cluster) -> float:
     """Two exchanges a layer between ranks, and a layer's chain of kernels."""
     chain = shape.layers * KERNELS[shape.experts is not None] * KERNEL_S
-    ranks = layout.tp if layout.dp == 1 else layout.expert_ranks
+    ranks = layout.expert_ranks if shape.experts else layout.tp
     if ranks == 1:
         return chain
     link = cluster.accelerator.link
@@ -115,7 +116,7 @@ def _busy(
         return 0.0
     touched = 1.0
     if shape.experts:
-        touched = 1 - (1 - shape.experts.active / shape.experts.routed) ** batch
+        touched = 1 - (1 - shape.experts.active / shape.experts.routed) ** (batch * layout.dp)
     active, full = (_stage_bytes(shape, form, layout, flag) for flag in (True, False))
-    weights = active + max(0.0, touched * full - active)
-    return batch * layout.pp / ((weights + batch * held * layout.pp) / bandwidth)
+    weights = max(active, touched * full)
+    return batch / ((weights + batch * held) / bandwidth)

@@ -17,6 +17,7 @@ from seekserve.plan.wish import Cluster, Subject
 
 GENERIC = "generic"
 MOST_CARDS, MOST_NODES, MOST = 1024, 128, 1e6
+SOME_FREE = 0.1
 ALL_FREE = 0.93  # drivers keep some of an idle card for themselves
 ARCHITECTURE = {
     "cuda": "sm80",
@@ -122,7 +123,14 @@ def cluster_here(catalog: Catalog, machine: Machine, platform: str | None = None
     except UnknownName:
         known = _stranger(first.name, least, where.id)
     size = min(least, known.memory_gib) if known.memory_gib else least
-    free = min((d.free_gib / d.memory_gib for d in machine.devices if d.free_gib), default=1.0)
+    free = min(
+        (d.free_gib / d.memory_gib for d in machine.devices if d.free_gib is not None), default=1.0
+    )
+    if free < SOME_FREE:
+        raise Impossible(
+            f"Others hold {1 - free:.0%} of {first.name}'s memory.",
+            "Free it: nvidia-smi shows who.",
+        )
     share = 1.0 if free > ALL_FREE else free
     return Cluster(known, where, len(machine.devices), 1, size, share)
 

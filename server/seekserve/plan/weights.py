@@ -17,7 +17,7 @@ from seekserve.plan.version import Version
 HALF = 2.0
 MLA_UNFOLDED = (0, 8)  # the first vLLM that no longer folds MLA's projections into one another
 # V4-Flash loads 0.8 to 2.6 GiB more on each rank than its parameters sum up to, in five start-ups
-# (2 x H200, 2 and 4 x GB10); nothing in the model's code explains it. The middle of them is taken.
+# (2 x H200, 2 and 4 x GB10); nothing in the model's code explains it. Their median is taken.
 V4_UNEXPLAINED = 0.9 * 2**30
 
 

@@ -49,6 +49,7 @@ class Wish:
     dcp: int | None = None
     utilization: float | None = None
     max_model_len: int | None = None
+    enough: int | None = None  # tokens of context that are looked for before the usual
     kv_cache_dtype: str | None = None
     max_num_seqs: int | None = None
     max_num_batched_tokens: int | None = None
