@@ -14,6 +14,10 @@ DRAWN = re.compile(r"(?:├──|└──) (\w+)\s+(\d{1,3})?")
 REFUSALS = sorted(Refusal.__subclasses__(), key=lambda kind: kind.__name__)
 
 
+def descendants(kind: type) -> set[type]:
+    return {k for below in kind.__subclasses__() for k in {below} | descendants(below)}
+
+
 def test_the_drawn_tree_is_the_real_one() -> None:
     lines = [line for line in (errors.__doc__ or "").splitlines() if "──" in line]
     drawn = {m[1]: m[2] for line in lines if (m := DRAWN.search(line))}
@@ -25,7 +29,7 @@ def test_the_drawn_tree_is_the_real_one() -> None:
             told = real[name].status if issubclass(real[name], Refusal) else real[name].exit_code  # type: ignore[attr-defined]
             assert told == int(number), name
     nested = {m[1] for line in lines if line[0] in "│ " and (m := DRAWN.search(line))}
-    below = {k.__name__ for top in (StartError, Refusal) for k in top.__subclasses__()}
+    below = {k.__name__ for top in (StartError, Refusal) for k in descendants(top)}
     assert nested == below
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from seekserve.engine.address import Address
-from seekserve.errors import EngineBroke
-from seekserve.gateway.connection import HIGH_WATER, Connection, HungUp, Poured
+from seekserve.errors import EngineBroke, HungUp
+from seekserve.gateway.connection import HIGH_WATER, Connection, Poured
 from seekserve.gateway.upstream import Upstream
 from tests.support import until
 

@@ -15,7 +15,7 @@ from typing import cast
 
 import httptools
 
-from seekserve.errors import EngineBroke
+from seekserve.errors import EngineBroke, HungUp
 
 HIGH_WATER = 256 * 1024
 MAX_HEAD = 64 * 1024
@@ -33,10 +33,6 @@ class Poured(Enum):
     DONE = "done"
     FULL = "full"
     SILENT = "silent"
-
-
-class HungUp(EngineBroke):
-    """A connection used before ended without a byte of answer: the engine had closed it meanwhile."""
 
 
 class Connection(asyncio.Protocol):

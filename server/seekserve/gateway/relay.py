@@ -9,29 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from seekserve.config import Limits, Listen
 from seekserve.engine.address import Address
-from seekserve.errors import BadRequest, EngineBroke, NotFound, QueueFull, Refusal, Stopping
+from seekserve.errors import EngineBroke, HungUp, Refusal, Stopping
 from seekserve.gateway.admission import Admission, Lease
 from seekserve.gateway.ask import Ask, Clock
-from seekserve.gateway.connection import Connection, HungUp, Poured
+from seekserve.gateway.connection import Connection, Poured
 from seekserve.gateway.outlet import STREAM_HEADERS, ClientGone, Outlet, WhileConnected
-from seekserve.gateway.sse import Tap, well_formed
+from seekserve.gateway.said import ODD, answer_of, counted, engine_said, finish, kind_of, odd
+from seekserve.gateway.sse import Tap
 from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
 from seekserve.gateway.upstream import Upstream
 
-ODD = (TypeError, AttributeError, ValueError, KeyError, IndexError, RecursionError)
-"""What translating an answer of an unheard-of shape comes to."""
 WHOLE_ANSWER = 6  # times `idle_s`: an hour by default, far beyond every client's own patience
-# Where a validator quotes the request: from there on it is the prompt, which is not repeated.
-_INPUT = re.compile(r",?\s*(?:input_value=|'input': |\"input\": )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +116,14 @@ class Relay(Response):
     async def _answer(self, connection: Connection, trace: Trace, outlet: Outlet) -> bytes | None:
         if connection.status != 200:
             said = await self._body(connection)
-            raise _engine_said(connection.status, said, self._ask.accent.path)
+            raise engine_said(connection.status, said, self._ask.accent.path)
         kind = connection.headers.get(b"content-type", b"")
         if self._ask.stream and kind.startswith(b"text/event-stream"):
             await self._stream(connection, trace, outlet)
             return None
         if kind.startswith(b"application/json") and not self._ask.stream:
             return await self._whole(connection, trace)
-        raise EngineBroke(f"The engine answered with {_name(kind)} instead of what was asked.")
+        raise EngineBroke(f"The engine answered with {kind_of(kind)} instead of what was asked.")
 
     async def _stream(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
         assert outlet.voice is not None
@@ -149,7 +145,7 @@ class Relay(Response):
             try:
                 out = feed(data)
             except ODD as error:
-                raise _odd(error) from error
+                raise odd(error) from error
             room = write(out) if out else True
             if tap.broke:
                 raise tap.broke
@@ -168,14 +164,14 @@ class Relay(Response):
                 connection.resume()
 
     async def _whole(self, connection: Connection, trace: Trace) -> bytes:
-        told = _json(await self._body(connection))
+        told = answer_of(await self._body(connection))
         try:
             trace.tokens = counted(told.get("usage"))
-            trace.finish = _finish(told)
+            trace.finish = finish(told)
             answer = self._ask.accent.answer(told)
             text = json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         except ODD as error:
-            raise _odd(error) from error
+            raise odd(error) from error
         return text.encode(errors="replace")
 
     async def _body(self, connection: Connection) -> bytes:
@@ -191,76 +187,5 @@ class Relay(Response):
         return b"".join(parts)
 
 
-def counted(usage: Any) -> dict[str, int]:
-    """The four counts of a request from the engine's usage block, whatever of it is there."""
-    if not isinstance(usage, dict):
-        return {}
-    prompt, made = (
-        details if isinstance(details := usage.get(f"{part}_tokens_details"), dict) else {}
-        for part in ("prompt", "completion")
-    )
-    counts = {
-        "prompt": usage.get("prompt_tokens"),
-        "cached": prompt.get("cached_tokens"),
-        "reasoning": made.get("reasoning_tokens"),
-        "completion": usage.get("completion_tokens"),
-    }
-    return {kind: count for kind, count in counts.items() if isinstance(count, int)}
-
-
 def _book(trace: Trace, lease: Lease) -> None:
     trace.engine, trace.queue_s = lease.engine.snapshot.name, lease.waited_s
-
-
-def _finish(told: dict[str, Any]) -> str:
-    choices = told.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else {}
-    return str(first.get("finish_reason") or "") if isinstance(first, dict) else ""
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        told = json.loads(body)
-    except ValueError as error:
-        raise EngineBroke("The engine's answer is not JSON.") from error
-    if not well_formed(told):
-        raise EngineBroke("The engine's answer is not in the shape that was asked for.")
-    answer: dict[str, Any] = told
-    return answer
-
-
-def _engine_said(status: int, body: bytes, path: str) -> Refusal:
-    """The engine's refusal in our words' shape; its own words are kept, cut to a few lines."""
-    try:
-        error = json.loads(body)["error"]
-        words = _INPUT.split(str(error["message"] if isinstance(error, dict) else error))[0][:600]
-        param = error.get("param") if isinstance(error, dict) else None
-        param = param if isinstance(param, str) else None
-    except (ValueError, KeyError, TypeError):
-        words, param = f"status {status} from {path} without an explanation", None
-    if status in (400, 413, 422):
-        return _bad_request(words, param)
-    if status == 404:
-        return NotFound(words, param=param)
-    if status in (429, 503):
-        return QueueFull(f"The engine is full: {words}", retry_after_s=5)
-    return EngineBroke(f"The engine failed: {words}")
-
-
-def _bad_request(words: str, param: str | None) -> BadRequest:
-    if "maximum context length" in words or "max_model_len" in words:
-        return BadRequest(
-            f"{words} Shorten the prompt or ask for fewer tokens.",
-            param=param or "messages",
-            code="context_length_exceeded",
-        )
-    return BadRequest(words, param=param)
-
-
-def _odd(error: Exception) -> EngineBroke:
-    """An answer that is JSON, and of a shape nobody expects."""
-    return EngineBroke(f"The engine's answer could not be understood ({type(error).__name__}).")
-
-
-def _name(kind: bytes) -> str:
-    return kind.decode("latin-1").split(";")[0] or "no content type"
