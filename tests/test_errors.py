@@ -15,7 +15,8 @@ REFUSALS = sorted(Refusal.__subclasses__(), key=lambda kind: kind.__name__)
 
 
 def descendants(kind: type) -> set[type]:
-    return {k for below in kind.__subclasses__() for k in {below} | descendants(below)}
+    found: set[type] = set(kind.__subclasses__())
+    return found.union(*(descendants(below) for below in found))
 
 
 def test_the_drawn_tree_is_the_real_one() -> None:
