@@ -86,7 +86,9 @@ def test_the_engine_is_not_reachable_through_us(server: Served) -> None:
         "/v1/load_lora_adapter",
     ):
         page = json.loads(curl(server.root + path, "-d", "{}"))
-        assert page["error"]["code"] in ("no_route", "method_not_allowed", "response_not_found"), path
+        assert page["error"]["code"] in ("no_route", "method_not_allowed", "response_not_found"), (
+            path
+        )
 
 
 def test_x_api_key_works_too(server: Served) -> None:

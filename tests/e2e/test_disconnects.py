@@ -48,9 +48,11 @@ async def test_leaving_mid_stream(server: Served) -> None:
 async def test_leaving_before_the_first_byte(server: Served, stream: bool) -> None:
     async with http(server) as client:
         request = asyncio.create_task(
-            client.post("/chat/completions", json=LONG | {"stream": stream})
+            # Several answers, so that it runs on while a busy machine makes each look slow.
+            client.post("/chat/completions", json=LONG | {"stream": stream, "n": 8})
         )
-        await asyncio.to_thread(until, lambda: server.running() > 0, "the engine never began")
+        began = asyncio.to_thread(until, lambda: server.running() > 0, "the engine never began", 30)
+        await began
         request.cancel()
         await asyncio.wait([request])
     until(lambda: server.running() == 0, "the engine still works", SOON_S)
