@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from seekserve.plan.promise import KV_TOKENS, WEIGHTS_GIB
+
 STAGES = ("launch", "configure", "download", "load", "compile", "warm-up", "serve")
 
 _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -47,7 +49,6 @@ def read(line: str, reached: str) -> Step | None:
     return None
 
 
-KV_TOKENS, WEIGHTS_GIB = "kv_cache_tokens", "weights_gib"
 _FIGURES = (
     (KV_TOKENS, re.compile(r"KV cache size: ([\d,]+) tokens")),
     (WEIGHTS_GIB, re.compile(r"Model loading took ([\d.]+) GiB")),

@@ -78,9 +78,7 @@ class Relay(Response):
             address = lease.engine.snapshot.address
             try:
                 return await self._exchange(address, trace, outlet)
-            except (
-                HungUp
-            ):  # as an idle connection may, while we were writing: nothing was worked on
+            except HungUp:  # the idle connection ended while we wrote: nothing was worked on
                 return await self._exchange(address, trace, outlet, fresh=True)
 
     async def _exchange(

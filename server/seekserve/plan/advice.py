@@ -170,9 +170,5 @@ def _free(wish: Wish) -> Wish:
 
 
 def _summary(found: Plan) -> str:
-    layout = found.layout
-    words = [f"TP {layout.tp}"] if layout.tp > 1 else []
-    words += [f"PP {layout.pp}"] if layout.pp > 1 else []
-    words += [f"DP {layout.dp}"] if layout.dp > 1 else []
-    where = f", {' x '.join(words)}" if words else ""
+    where = f", {found.layout.words}" if found.layout.words else ""
     return f"{found.max_model_len:,} tokens of context{where}"

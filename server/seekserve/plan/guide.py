@@ -56,10 +56,7 @@ def _row(catalog: Catalog, tier: Tier, hardware: Hardware) -> str:
 
 
 def layout_words(found: Plan) -> str:
-    layout = found.layout
-    sizes = (("TP", layout.tp), ("PP", layout.pp), ("DP", layout.dp))
-    words = [f"{name} {size}" for name, size in sizes if size > 1]
-    return (" x ".join(words) or "one device") + (", EP" if layout.ep else "")
+    return (found.layout.words or "one device") + (", EP" if found.layout.ep else "")
 
 
 def _corrections(catalog: Catalog) -> Iterator[str]:

@@ -25,6 +25,12 @@ class Layout:
         return self.tp * self.pp * self.dp
 
     @property
+    def words(self) -> str:
+        """Such as "TP 8 x PP 2"; "" for one device."""
+        sizes = (("TP", self.tp), ("PP", self.pp), ("DP", self.dp))
+        return " x ".join(f"{name} {size}" for name, size in sizes if size > 1)
+
+    @property
     def expert_ranks(self) -> int:
         return self.tp * self.dp
 
