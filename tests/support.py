@@ -18,10 +18,11 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from seekserve.app import build
-from seekserve.config import Config, Defaults, EngineSettings, Limits, Listen, Tier, hash_key
+from seekserve.config import Config, hash_key
 from seekserve.engine.fleet import Fleet, assemble
 from seekserve.listener import Server, bound
 from seekserve.log import Log
+from seekserve.settings import Defaults, Dialect, EngineSettings, Limits, Listen, Tier
 
 FAKE = Path(__file__).with_name("fake_engine.py")
 KEY = "sk-test-0123456789abcdef"
@@ -36,6 +37,7 @@ def config(
     listen: dict[str, Any] | None = None,
     defaults: dict[str, Any] | None = None,
     engine: dict[str, Any] | None = None,
+    dialect: dict[str, Any] | None = None,
     key: str | None = None,
 ) -> Config:
     """A configuration with short waits; what a test cares about is given by name."""
@@ -43,8 +45,9 @@ def config(
         tier="test",
         engine=EngineSettings.model_validate(engine or {}),
         defaults=Defaults.model_validate(
-            {"max_tokens": 64, "thinking": "engine"} | (defaults or {})
+            {"max_tokens": 64, "max_tokens_thinking": 64, "thinking": "engine"} | (defaults or {})
         ),
+        dialect=Dialect.model_validate({"aliases": {}} | (dialect or {})),
         limits=Limits.model_validate({"running": 8, "queued": 8, "wait_s": 20} | (limits or {})),
     )
     return Config(

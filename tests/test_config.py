@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from seekserve.config import ATTACHED, Listen, configs_dir, load, parse_tier, read_tier, tier_names
+from seekserve.config import ATTACHED, configs_dir, load, parse_tier, read_tier, tier_names
 from seekserve.errors import ConfigError, OpenToTheWorld
+from seekserve.settings import Listen
 
 LOCAL: dict[str, Any] = {"host": "127.0.0.1", "port": 8000}
 

@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 from seekserve import __version__
 from seekserve.app import build
 from seekserve.cli import cli
-from seekserve.config import Tier, load, tier_names
+from seekserve.config import load, tier_names
 from seekserve.engine.fleet import Fleet
 from seekserve.log import Log
 from seekserve.plan import guide
 from seekserve.plan.catalog import load_catalog
+from seekserve.settings import Tier
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -14,17 +14,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.openapi.utils import get_openapi
 from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from seekserve import __version__
-from seekserve.api import anthropic, openai, ops, responses
-from seekserve.api.anthropic_schemas import CountTokensRequest, MessagesRequest
-from seekserve.api.responses import ResponsesRequest
-from seekserve.api.schemas import ChatRequest, CompletionRequest
+from seekserve.api import anthropic, deepseek, embeddings, openai, openapi, ops, responses
 from seekserve.api.straight import Straight
 from seekserve.config import Config
 from seekserve.engine.fleet import Fleet
@@ -49,7 +45,9 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
     endpoints = openai.OpenAI(fleet, gateway, config.tier)
     answers = responses.Responses(fleet, gateway, config.tier)
     messages = anthropic.Anthropic(fleet, gateway, config.tier)
+    vectors = embeddings.Embeddings(fleet, gateway, config.tier)
     hot = openai.straight(endpoints) | responses.straight(answers) | anthropic.straight(messages)
+    hot |= embeddings.straight(vectors)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -73,6 +71,8 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
     app.include_router(openai.router(endpoints))
     app.include_router(responses.router(answers))
     app.include_router(anthropic.router(messages))
+    app.include_router(embeddings.router(vectors))
+    app.include_router(deepseek.router())
     app.include_router(ops.router(ops.Ops(fleet, metrics)))
     setattr(app, "openapi", lambda: _openapi(app))  # noqa: B010  FastAPI's own way to replace it
     return app
@@ -107,21 +107,6 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The schema, with the request bodies that are read by hand put back in."""
-    if app.openapi_schema:
-        return app.openapi_schema
-    page = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    schemas = page.setdefault("components", {}).setdefault("schemas", {})
-    bodies = (ChatRequest, CompletionRequest, ResponsesRequest, MessagesRequest, CountTokensRequest)
-    for model in bodies:
-        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= schema.pop("$defs", {})
-        schemas[model.__name__] = schema
-    for operations in page["paths"].values():
-        for operation in operations.values():
-            if name := operation.pop("x-schema", None):
-                ref = {"$ref": f"#/components/schemas/{name}"}
-                content = {"application/json": {"schema": ref}}
-                operation["requestBody"] = {"required": True, "content": content}
-    app.openapi_schema = page
-    return page
+    if not app.openapi_schema:
+        app.openapi_schema = openapi.page(app)
+    return app.openapi_schema

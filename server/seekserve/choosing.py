@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from seekserve.config import Config, Prefer, Tier
+from seekserve.config import Config
 from seekserve.engine.fleet import Launching, platform_here
 from seekserve.errors import ConfigError
 from seekserve.plan import planner, promise
@@ -21,6 +21,7 @@ from seekserve.plan.detect import detect
 from seekserve.plan.ladder import Climb, climb
 from seekserve.plan.report import page
 from seekserve.plan.wish import Cluster, Plan, Wish
+from seekserve.settings import Prefer, Tier
 
 
 def choose(config: Config, prefer: Prefer | None, console: Console) -> tuple[Config, Launching]:

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from seekserve import __version__
-from seekserve.config import Prefer, load
+from seekserve.config import load
 from seekserve.errors import ConfigError, StartError
+from seekserve.settings import Prefer
 from seekserve.verbs import add_planning
 
 ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoint.

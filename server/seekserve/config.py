@@ -7,129 +7,18 @@ Nothing else in the program reads a file or the environment for settings.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import SecretStr, ValidationError, field_validator
 
 from seekserve.complaints import complaints
 from seekserve.errors import ConfigError, OpenToTheWorld
+from seekserve.settings import Frozen, Listen, Tier
 
-Flag = str | int | float | bool | list[str] | dict[str, Any]
 ATTACHED = "attach"  # the tier for engines that are somebody else's
-Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PlatformSettings(Frozen):
-    """Engine flags and variables that only one platform wants."""
-
-    args: dict[str, Flag] = {}
-    env: dict[str, str] = {}
-
-
-class EngineSettings(Frozen):
-    model: str = "demo"
-    served_as: tuple[str, ...] = ()
-    args: dict[str, Flag] = {}
-    env: dict[str, str] = {}
-    platforms: dict[Literal["cpu", "cuda"], PlatformSettings] = {}
-    start_timeout_s: Seconds = 600
-    stop_grace_s: Seconds = 20
-    max_restarts: Annotated[int, Field(ge=0)] = 5
-
-
-class Rung(Frozen):
-    """One choice of a ladder: a model of the catalog or a checkpoint's folder, and what must hold for
-    it to be taken.
-
-    What is None is the planner's to choose.
-    """
-
-    model: str
-    context: Positive = 16384
-    weights: str | None = None
-    kv_cache_dtype: str | None = None
-    max_num_seqs: Positive | None = None
-    speculate: bool | None = None
-    enforce_eager: bool = False
-    platforms: tuple[str, ...] = ()
-    not_arch: tuple[str, ...] = ()
-
-
-class Hardware(Frozen):
-    """A cluster that a tier is meant for; every one is tried in the tests."""
-
-    gpu: str
-    count: Positive = 1
-    nodes: Positive = 1
-    memory_gib: Annotated[float, Field(gt=0)] | None = None
-
-
-Prefer = Literal["quality", "speed", "light"]
-
-
-class Defaults(Frozen):
-    """What a request gets when it does not say."""
-
-    max_tokens: Positive = 8192
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    thinking: Literal["enabled", "disabled", "engine"] = "enabled"
-
-
-class Limits(Frozen):
-    """Caps on everything a client can grow."""
-
-    running: Positive = 256
-    queued: Annotated[int, Field(ge=0)] = 1024
-    wait_s: Seconds = 120
-    body_mib: Positive = 48
-    body_s: Seconds = 60
-    answer_mib: Positive = 64
-    messages: Positive = 4096
-    prompts: Positive = 64
-    tools: Positive = 128
-    choices: Positive = 16
-    stop_strings: Positive = 16
-    top_logprobs: Annotated[int, Field(ge=0)] = 20
-
-
-class Tier(Frozen):
-    tier: str
-    about: str = ""
-    ladder: tuple[Rung, ...] = ()
-    hardware: tuple[Hardware, ...] = ()
-    prefer: Prefer = "quality"
-    floor_tokens_per_s: Annotated[float, Field(ge=0)] = 20
-    engine: EngineSettings = EngineSettings()
-    defaults: Defaults = Defaults()
-    limits: Limits = Limits()
-
-
-class Listen(Frozen):
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    keepalive_s: Seconds = 15
-    idle_s: Seconds = 600
-    drain_s: Seconds = 5
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
 
 
 class Config(Frozen):

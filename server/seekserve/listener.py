@@ -16,9 +16,10 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from seekserve.config import Config, Listen
+from seekserve.config import Config
 from seekserve.errors import ConfigError, PortTaken
 from seekserve.gateway.outlet import WRITER
+from seekserve.settings import Listen
 
 BACKLOG = 2048
 MAX_EARLY = 64 * 1024

@@ -9,11 +9,11 @@ from typing import Any
 import typer
 from rich.console import Console, RenderableType
 
-from seekserve.config import Frozen
 from seekserve.plan import tables
 from seekserve.plan.facts import Fact
 from seekserve.plan.report import as_json, page
 from seekserve.plan.wish import Plan
+from seekserve.settings import Frozen
 
 
 def show(one: Plan, as_data: bool) -> None:

@@ -9,13 +9,14 @@ import uvloop
 
 from seekserve.app import build
 from seekserve.choosing import choose
-from seekserve.config import Config, Prefer
+from seekserve.config import Config
 from seekserve.engine.engine import State
 from seekserve.engine.fleet import Fleet, Launching, assemble
 from seekserve.errors import EngineFailed
 from seekserve.listener import Server, bound
 from seekserve.log import Log
 from seekserve.screen import Screen
+from seekserve.settings import Prefer
 
 
 def run(config: Config, screen: Screen, prefer: Prefer | None = None) -> None:

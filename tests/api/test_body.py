@@ -10,8 +10,8 @@ import pytest
 
 from seekserve.api import body
 from seekserve.api.schemas import ChatRequest, CompletionRequest
-from seekserve.config import Limits
 from seekserve.errors import BadRequest
+from seekserve.settings import Limits
 from tests.support import FakeEngine, Gate, config, gateway, post, raw
 
 SECRET = "Zecret-prompt"

@@ -77,7 +77,7 @@ async def test_an_unknown_model(gate: Gate) -> None:
     [
         ("GET", "/", 404),
         ("GET", "/v2/models", 404),
-        ("POST", "/v1/embeddings", 404),
+        ("POST", "/v1/images/generations", 404),
         ("GET", "/v1/chat/completions", 405),
         ("DELETE", "/v1/models", 405),
         ("POST", "/health/live", 405),

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from seekserve.config import Defaults
 from seekserve.dialect.anthropic import Count, Messages, to_count, to_engine
 from seekserve.dialect.anthropic_answer import envelope, shape, usage
+from seekserve.dialect.terms import Terms
 from seekserve.errors import (
     BadRequest,
     EngineBroke,
@@ -23,8 +23,11 @@ from seekserve.errors import (
     Unauthenticated,
 )
 from seekserve.gateway.sse import Tap
+from seekserve.settings import Defaults
 
-DEFAULTS = Defaults(max_tokens=100, temperature=0.5, top_p=0.9, thinking="engine")
+DEFAULTS = Defaults(
+    max_tokens=100, max_tokens_thinking=100, temperature=0.5, top_p=0.9, thinking="engine"
+)
 TOOL = {"name": "f", "description": "d", "input_schema": {"type": "object"}}
 USE = {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": "é"}}
 RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": "4"}
@@ -39,7 +42,7 @@ COUNTS = {
 def sent(messages: Any = "hi", window: int | None = None, **given: Any) -> dict[str, Any]:
     turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
     whole = {"model": "m", "max_tokens": 50, "messages": turns} | given
-    return to_engine(whole, DEFAULTS, window)
+    return to_engine(whole, Terms(DEFAULTS, window=window))
 
 
 def turns(*contents: Any, **given: Any) -> list[dict[str, Any]]:
@@ -122,7 +125,7 @@ def test_fields(given: dict[str, Any], expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        {"metadata": {"user_id": '{"device":"x"}'}},
+        {"metadata": {"user_id": None}},
         {"container": "c"},
         {"mcp_servers": []},
         {"service_tier": "auto"},
@@ -215,7 +218,6 @@ def test_anothers_web_search_stays_in_the_conversation() -> None:
 @pytest.mark.parametrize(
     ("given", "param"),
     [
-        ({"messages": [{"role": "assistant", "content": "I"}]}, "messages"),
         ({"messages": [{"role": "user", "content": [RESULT]}]}, "messages.0"),
         ({"messages": [{"role": "user", "content": [USE]}]}, "messages.0"),
         ({"messages": [{"role": "assistant", "content": [USE, RESULT]}]}, "messages.0"),
@@ -237,7 +239,7 @@ def test_what_is_refused(given: dict[str, Any], param: str) -> None:
 def test_counting_asks_for_the_same_prompt() -> None:
     given: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "u"}]}
     given |= {"tools": [TOOL], "thinking": {"type": "disabled"}}
-    counted, asked = to_count(given, DEFAULTS), to_engine(given, DEFAULTS, None)
+    counted, asked = to_count(given, Terms(DEFAULTS)), to_engine(given, Terms(DEFAULTS))
     assert counted == {key: asked[key] for key in counted}
     assert set(counted) == {"model", "messages", "tools", "chat_template_kwargs"}
     assert Count("m").answer({"count": 7}) == {"input_tokens": 7}

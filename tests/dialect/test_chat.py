@@ -8,16 +8,25 @@ from typing import Any
 
 import pytest
 
-from seekserve.config import Defaults
-from seekserve.dialect.chat import EFFORTS, Chat, events, parsed, thinking, to_engine
+from seekserve.dialect.chat import Chat, events, parsed, to_engine
+from seekserve.dialect.terms import Terms
+from seekserve.dialect.thinking import EFFORTS, thought
 from seekserve.errors import BadRequest
+from seekserve.settings import Defaults
 
-DEFAULTS = Defaults(max_tokens=100, temperature=0.5, top_p=0.9, thinking="enabled")
+DEFAULTS = Defaults(
+    max_tokens=100,
+    max_tokens_thinking=100,
+    max_tokens_max_effort=100,
+    temperature=0.5,
+    top_p=0.9,
+    thinking="enabled",
+)
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 
 def sent(window: int | None = None, defaults: Defaults = DEFAULTS, **given: Any) -> dict[str, Any]:
-    return to_engine({"model": "m", "messages": MESSAGES} | given, defaults, window)
+    return to_engine({"model": "m", "messages": MESSAGES} | given, Terms(defaults, window=window))
 
 
 def event(delta: dict[str, Any], spaced: bool = False, **more: Any) -> bytes:
@@ -140,7 +149,7 @@ ON, OFF = {"type": "enabled"}, {"type": "disabled"}
     ],
 )
 def test_thinking(given: dict[str, Any], default: str, expected: bool | None) -> None:
-    assert thinking(given, default) is expected
+    assert thought(given, Terms(Defaults(thinking=default))).on is expected  # type: ignore[arg-type]
     asked = sent(defaults=Defaults(thinking=default), **given)  # type: ignore[arg-type]
     switches = {"thinking": expected, "enable_thinking": expected}
     assert asked.get("chat_template_kwargs") == (None if expected is None else switches)

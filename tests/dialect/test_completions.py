@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from seekserve.config import Defaults
 from seekserve.dialect.completions import Completions, to_engine
+from seekserve.dialect.terms import Terms
 from seekserve.errors import BadRequest
+from seekserve.settings import Defaults
 
 DEFAULTS = Defaults(max_tokens=100, temperature=0.5, top_p=0.9)
 
 
 def sent(max_model_len: int | None = None, **given: Any) -> dict[str, Any]:
-    return to_engine({"model": "m", "prompt": "p"} | given, DEFAULTS, max_model_len)
+    return to_engine({"model": "m", "prompt": "p"} | given, Terms(DEFAULTS, window=max_model_len))
 
 
 def test_defaults_are_explicit() -> None:
@@ -55,7 +56,7 @@ def test_private_fields_are_refused_and_others_dropped() -> None:
     with pytest.raises(BadRequest):
         sent(prompt_embeds="x")
     assert "best_of" not in sent(best_of=1)
-    assert sent(suffix="s", echo=True)["echo"] is True
+    assert sent(echo=True)["echo"] is True
 
 
 def test_an_answer_holds_what_the_api_knows() -> None:

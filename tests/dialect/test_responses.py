@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from openai.types.responses import Response
 
-from seekserve.config import Defaults
 from seekserve.dialect.responses import Responses, to_engine
+from seekserve.dialect.terms import Terms
 from seekserve.errors import BadRequest
+from seekserve.settings import Defaults
 
-DEFAULTS = Defaults(max_tokens=100, temperature=0.5, top_p=0.9, thinking="enabled")
+DEFAULTS = Defaults(
+    max_tokens=100, max_tokens_thinking=100, temperature=0.5, top_p=0.9, thinking="enabled"
+)
 USAGE = {
     "prompt_tokens": 12,
     "total_tokens": 18,
@@ -24,7 +27,7 @@ CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"
 
 
 def sent(asked: Any = "hi", window: int | None = None, **given: Any) -> dict[str, Any]:
-    return to_engine({"model": "m", "input": asked} | given, DEFAULTS, window)
+    return to_engine({"model": "m", "input": asked} | given, Terms(DEFAULTS, window=window))
 
 
 def refused(asked: Any = "hi", **given: Any) -> BadRequest:

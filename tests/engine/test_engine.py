@@ -17,13 +17,13 @@ from typing import Any
 import httpx
 import pytest
 
-from seekserve.config import EngineSettings
 from seekserve.engine.address import Address
 from seekserve.engine.engine import Attached, Snapshot, State
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.launched import Launched
 from seekserve.engine.process import Command
 from seekserve.log import Log
+from seekserve.settings import EngineSettings
 from tests.support import FAKE, alive, config, fake_engine, gateway, until
 
 

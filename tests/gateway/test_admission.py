@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from seekserve.config import Limits
 from seekserve.engine.address import Address
 from seekserve.engine.engine import Engine, State
 from seekserve.engine.fleet import Fleet
@@ -16,6 +15,7 @@ from seekserve.engine.probe import ModelCard
 from seekserve.errors import EngineNotReady, QueueFull
 from seekserve.gateway.admission import Admission
 from seekserve.log import Log
+from seekserve.settings import Limits
 from tests.support import until
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from seekserve.config import EngineSettings, Limits, read_tier
+from seekserve.config import read_tier
 from seekserve.plan.command import argv, environment
+from seekserve.settings import EngineSettings, Limits
 
 SOCKET, RUN = Path("/run/x/engine.sock"), Path("/run/x")
 

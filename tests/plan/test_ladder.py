@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from seekserve.config import Hardware, Prefer, Tier, read_tier, tier_names
+from seekserve.config import read_tier, tier_names
 from seekserve.errors import Impossible
 from seekserve.plan import planner
 from seekserve.plan.catalog import load_catalog
 from seekserve.plan.ladder import Climb, climb
 from seekserve.plan.wish import Wish
+from seekserve.settings import Hardware, Prefer, Tier
 from tests.plan import vllm_parser
 from tests.plan.test_commands import PLUGINS
 

@@ -1,7 +1,7 @@
 """Anthropic's Messages API: under /anthropic, as DeepSeek has it, and under /v1.
 
-The headers anthropic-version and anthropic-beta are accepted and have no effect. A `claude…` name
-that no engine serves means the first model there is.
+The headers anthropic-version and anthropic-beta are accepted and have no effect. What `claude…`
+names stand for is a setting (dialect.claude).
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from fastapi import APIRouter, Request, Response
 
 from seekserve.api import body
 from seekserve.api.anthropic_schemas import CountTokensRequest, MessagesRequest
-from seekserve.api.openai import encoded
+from seekserve.api.named import Names
 from seekserve.api.schemas import Body
 from seekserve.api.straight import Endpoint
-from seekserve.config import Limits, Tier
-from seekserve.dialect import anthropic, anthropic_answer
+from seekserve.dialect import anthropic, anthropic_answer, prefix
+from seekserve.dialect.anthropic_begun import Begun
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import BadRequest
-from seekserve.gateway.ask import Ask
+from seekserve.gateway.ask import Ask, encoded
 from seekserve.gateway.relay import Gateway, Relay
 from seekserve.gateway.trace import trace_of
+from seekserve.settings import Limits, Tier
 
 shape = anthropic_answer.shape
 
@@ -31,25 +32,31 @@ class Anthropic:
     """The endpoints, on one fleet and one gateway."""
 
     def __init__(self, fleet: Fleet, gateway: Gateway, tier: Tier) -> None:
-        self._fleet, self._gateway, self._tier = fleet, gateway, tier
+        self._gateway, self._tier, self._names = gateway, tier, Names(fleet, tier)
 
     async def messages(self, request: Request) -> Response:
         """Answer a conversation, in Anthropic's way. Streams when `stream` is true."""
         asked = await self._asked(request, "messages", MessagesRequest)
-        model, window = self._model(request, asked.model)
-        given = asked.model_dump(exclude_unset=True, by_alias=True) | {"model": model}
-        wanted = anthropic.to_engine(given, self._tier.defaults, window)
-        accent = anthropic.Messages(asked.model)
-        return Relay(self._gateway, Ask(model, encoded(wanted), bool(asked.stream), True, accent))
+        named = self._names.find(request, asked.model, anthropic=True)
+        given = asked.model_dump(exclude_unset=True, by_alias=True) | {"model": named.model}
+        wanted = anthropic.to_engine(given, named.terms)
+        stream = bool(asked.stream)
+        if wanted["messages"][-1]["role"] != "assistant":
+            accent = anthropic.Messages(asked.model)
+            return Relay(self._gateway, Ask(named.model, encoded(wanted), stream, True, accent))
+        prefix.check(wanted)
+        begun = Begun(asked.model, prefix.thinks_on(wanted))
+        ask = Ask(named.model, b"", stream, True, begun, lambda: prefix.steps(wanted))
+        return Relay(self._gateway, ask)
 
     async def count_tokens(self, request: Request) -> Response:
         """How many tokens a conversation is, as the engine's own tokenizer and template have it."""
         asked = await self._asked(request, "count_tokens", CountTokensRequest)
-        model, _ = self._model(request, asked.model)
-        given = asked.model_dump(exclude_unset=True, by_alias=True) | {"model": model}
-        wanted = anthropic.to_count(given, self._tier.defaults)
+        named = self._names.find(request, asked.model, anthropic=True)
+        given = asked.model_dump(exclude_unset=True, by_alias=True) | {"model": named.model}
+        wanted = anthropic.to_count(given, named.terms)
         accent = anthropic.Count(asked.model)
-        return Relay(self._gateway, Ask(model, encoded(wanted), False, False, accent))
+        return Relay(self._gateway, Ask(named.model, encoded(wanted), False, False, accent))
 
     async def _asked(self, request: Request, route: str, schema: type[body.Model]) -> body.Model:
         trace_of(request.scope).route = route
@@ -57,15 +64,6 @@ class Anthropic:
         asked = body.parse(await body.read(request, limits), schema)
         _check(asked, limits)
         return asked
-
-    def _model(self, request: Request, name: str) -> tuple[str, int | None]:
-        """The engine's name for what the client calls `name`, and its window. Raises NotFound."""
-        cards = self._fleet.cards()
-        if name not in cards and name.startswith("claude"):
-            name = next(iter(cards), name)
-        card = self._fleet.card(name)
-        trace_of(request.scope).model = card.id if card else ""
-        return name, card.max_model_len if card else None
 
 
 def _check(asked: Body, limits: Limits) -> None:

@@ -89,7 +89,9 @@ class MessagesToolChoice(BaseModel):
 
 class MessagesThinking(BaseModel):
     type: Literal["enabled", "disabled", "adaptive", "between_tools"]
-    budget_tokens: int | None = Field(None, description="Without effect.")
+    budget_tokens: int | None = Field(
+        None, ge=0, description="Most tokens to think for, where the engine keeps such a budget."
+    )
 
 
 class OutputFormat(BaseModel):

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from seekserve.api.schemas import Body, ChatRequest, CompletionRequest, Sampling
-from seekserve.config import Limits
 from seekserve.errors import BadRequest, ClientLeft, SlowBody, TooLarge
+from seekserve.settings import Limits
 
 Model = TypeVar("Model", bound=Body)
 ROLES = "system, developer, user, assistant, tool"

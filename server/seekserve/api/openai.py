@@ -1,44 +1,27 @@
-"""Chat, completions and models, as OpenAI's and DeepSeek's clients call them, with and without /v1."""
+"""Chat, completions and models, as OpenAI's and DeepSeek's clients call them: under /v1, /beta and bare."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from seekserve.api import body
+from seekserve.api.named import Named, Names
 from seekserve.api.schemas import ChatRequest, CompletionRequest, Sampling
 from seekserve.api.straight import Endpoint
-from seekserve.config import Tier
-from seekserve.dialect import chat, completions, models
+from seekserve.dialect import chat, completions, continued, models, prefix
 from seekserve.engine.fleet import Fleet
-from seekserve.errors import BadRequest
-from seekserve.gateway.ask import Accent, Ask
+from seekserve.engine.probe import ModelCard
+from seekserve.gateway.ask import Accent, Ask, Steps, encoded
 from seekserve.gateway.relay import Gateway, Relay
 from seekserve.gateway.trace import trace_of
+from seekserve.settings import Tier
 
-ToEngine = Callable[[Mapping[str, Any], Any, int | None], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Door:
-    """One way in: its route, schema, accent and translation."""
-
-    route: str
-    schema: type[Sampling]
-    accent: Accent
-    to_engine: ToEngine
-
-
-CHAT = Door("chat", ChatRequest, chat.Chat(), chat.to_engine)
-COMPLETIONS = Door(
-    "completions", CompletionRequest, completions.Completions(), completions.to_engine
-)
+Asked = TypeVar("Asked", bound=Sampling)
 
 
 class OpenAI:
@@ -46,55 +29,76 @@ class OpenAI:
 
     def __init__(self, fleet: Fleet, gateway: Gateway, tier: Tier) -> None:
         self._fleet, self._gateway, self._tier = fleet, gateway, tier
+        self._names = Names(fleet, tier)
         self._born = int(time.time())
 
     async def chat(self, request: Request) -> Response:
         """Answer a conversation. Streams when `stream` is true."""
-        return await self._relay(request, CHAT)
+        asked = await self._asked(request, "chat", ChatRequest)
+        named = self._names.find(request, asked.model)
+        given = _given(asked, named)
+        wanted = chat.to_engine(given, named.terms)
+        if not prefix.begun(given):
+            return self._relay(asked, wanted, chat.Chat(self._usage_last))
+        accent = continued.Continued(prefix.thinks_on(wanted))
+        return self._relay(asked, wanted, accent, lambda: prefix.steps(wanted))
 
     async def completions(self, request: Request) -> Response:
-        """Continue a text. Streams when `stream` is true."""
-        return await self._relay(request, COMPLETIONS)
+        """Continue a text, or with `suffix` fill its middle in. Streams when `stream` is true."""
+        asked = await self._asked(request, "completions", CompletionRequest)
+        named = self._names.find(request, asked.model)
+        wanted = completions.to_engine(_given(asked, named), named.terms)
+        return self._relay(asked, wanted, completions.Completions(self._usage_last))
 
     async def models(self, request: Request) -> Response:
-        """The models of every engine."""
+        """The models of every engine, and the names that stand for them."""
         trace_of(request.scope).route = "models"
-        return JSONResponse(models.listing([self._model(name) for name in self._fleet.cards()]))
+        own = [self._model(name) for name in self._fleet.cards()]
+        others = [self._model(model, name) for name, model in self._names.aliases().items()]
+        return JSONResponse(models.listing(own + others))
 
     async def model(self, request: Request, model: str) -> Response:
         """One model, by its id."""
         trace_of(request.scope).route = "models"
-        self._fleet.card(model)
-        return JSONResponse(self._model(model))
+        stands_for = self._names.aliases().get(model)
+        self._fleet.card(stands_for or model)
+        return JSONResponse(self._model(stands_for or model, model))
 
-    def _model(self, name: str) -> dict[str, Any]:
-        card = self._fleet.cards().get(name)
-        born = (card.created if card else None) or self._born
-        return models.model(name, card.max_model_len if card else None, born)
+    def _model(self, name: str, called: str = "") -> dict[str, Any]:
+        card = self._fleet.cards().get(name) or ModelCard(name)
+        alias_of = name if called not in ("", name) else None
+        born = card.created or self._born
+        return models.model(called or name, card.max_model_len, born, card.manner, alias_of)
 
-    async def _relay(self, request: Request, door: Door) -> Response:
-        trace = trace_of(request.scope)
-        trace.route = door.route
-        asked = body.parse(await body.read(request, self._tier.limits), door.schema)
+    @property
+    def _usage_last(self) -> bool:
+        return self._tier.dialect.stream_usage == "last_event"
+
+    async def _asked(self, request: Request, route: str, schema: type[Asked]) -> Asked:
+        trace_of(request.scope).route = route
+        asked = body.parse(await body.read(request, self._tier.limits), schema)
         body.check(asked, self._tier.limits)
-        card = self._fleet.card(asked.model)
-        trace.model = card.id if card else ""
-        given = asked.model_dump(exclude_unset=True, by_alias=True)
-        wanted = door.to_engine(given, self._tier.defaults, card.max_model_len if card else None)
+        return asked
+
+    def _relay(
+        self,
+        asked: Sampling,
+        wanted: dict[str, Any],
+        accent: Accent,
+        steps: Callable[[], Steps] | None = None,
+    ) -> Response:
         show_usage = bool(asked.stream_options and asked.stream_options.include_usage)
-        ask = Ask(asked.model, encoded(wanted), bool(asked.stream), show_usage, door.accent)
+        ask = Ask(wanted["model"], encoded(wanted), bool(asked.stream), show_usage, accent, steps)
         return Relay(self._gateway, ask)
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+def _given(asked: Sampling, named: Named) -> dict[str, Any]:
+    """What the client said, of the model by its own name."""
+    return asked.model_dump(exclude_unset=True, by_alias=True) | {"model": named.model}
 
 
-def encoded(wanted: dict[str, Any]) -> bytes:
-    """The engine's request as JSON. Raises BadRequest for what JSON has no form for."""
-    try:
-        return _encode(wanted).encode()
-    except ValueError as error:  # a lone surrogate, or NaN inside a schema
-        raise BadRequest("The body holds text or numbers that JSON cannot carry.") from error
+PREFIXES = ("/v1", "", "/beta")
+"""DeepSeek's three base URLs. All serve the same: what its /beta has more is here everywhere."""
 
 
 def straight(openai: OpenAI) -> dict[str, Endpoint]:
@@ -103,17 +107,18 @@ def straight(openai: OpenAI) -> dict[str, Endpoint]:
         "/chat/completions": openai.chat,
         "/completions": openai.completions,
     }
-    return {prefix + path: door for prefix in ("/v1", "") for path, door in doors.items()}
+    return {at + path: door for at in PREFIXES for path, door in doors.items()}
 
 
 def router(openai: OpenAI) -> APIRouter:
     """The table of routes. Bodies are read by hand (capped), so their schemas are given here."""
     routes = APIRouter()
-    for prefix, shown in (("/v1", True), ("", False)):
-        _add(routes, f"{prefix}/chat/completions", openai.chat, "POST", shown, ChatRequest)
-        _add(routes, f"{prefix}/completions", openai.completions, "POST", shown, CompletionRequest)
-        _add(routes, f"{prefix}/models", openai.models, "GET", shown)
-        _add(routes, f"{prefix}/models/{{model:path}}", openai.model, "GET", shown)
+    for at in PREFIXES:
+        shown = at == "/v1"
+        _add(routes, f"{at}/chat/completions", openai.chat, "POST", shown, ChatRequest)
+        _add(routes, f"{at}/completions", openai.completions, "POST", shown, CompletionRequest)
+        _add(routes, f"{at}/models", openai.models, "GET", shown)
+        _add(routes, f"{at}/models/{{model:path}}", openai.model, "GET", shown)
     return routes
 
 

@@ -11,16 +11,16 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from seekserve.api import body
-from seekserve.api.openai import encoded
+from seekserve.api.named import Names
 from seekserve.api.schemas import Body, Thinking
 from seekserve.api.straight import Endpoint
-from seekserve.config import Limits, Tier
 from seekserve.dialect import responses
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import BadRequest, NotFound
-from seekserve.gateway.ask import Ask
+from seekserve.gateway.ask import Ask, encoded
 from seekserve.gateway.relay import Gateway, Relay
 from seekserve.gateway.trace import trace_of
+from seekserve.settings import Limits, Tier
 
 SERVED = {
     "message": "Message",
@@ -155,7 +155,7 @@ class Responses:
     """The endpoint, on one fleet and one gateway."""
 
     def __init__(self, fleet: Fleet, gateway: Gateway, tier: Tier) -> None:
-        self._fleet, self._gateway, self._tier = fleet, gateway, tier
+        self._gateway, self._tier, self._names = gateway, tier, Names(fleet, tier)
 
     async def create(self, request: Request) -> Response:
         """Answer input with items. Streams when `stream` is true. Nothing is stored."""
@@ -163,13 +163,11 @@ class Responses:
         trace.route = "responses"
         asked = body.parse(await body.read(request, limits), ResponsesRequest)
         _check(asked, limits)
-        card = self._fleet.card(asked.model)
-        trace.model = card.id if card else ""
-        given = asked.model_dump(exclude_unset=True, by_alias=True)
-        window = card.max_model_len if card else None
-        wanted = responses.to_engine(given, self._tier.defaults, window)
+        named = self._names.find(request, asked.model)
+        given = asked.model_dump(exclude_unset=True, by_alias=True) | {"model": named.model}
+        wanted = responses.to_engine(given, named.terms)
         accent = responses.Responses(given, wanted, limits.answer_mib << 20)
-        ask = Ask(asked.model, encoded(wanted), bool(asked.stream), True, accent)
+        ask = Ask(named.model, encoded(wanted), bool(asked.stream), True, accent)
         return Relay(self._gateway, ask)
 
     async def stored(self, request: Request, rest: str) -> Response:

@@ -58,6 +58,9 @@ class AssistantMessage(BaseModel):
     reasoning_content: str | None = None
     tool_calls: list[ToolCall] | None = None
     name: str | None = None
+    prefix: bool | None = Field(
+        None, description="The answer begins with this content; on the last message only."
+    )
 
 
 class ToolMessage(BaseModel):
@@ -94,6 +97,7 @@ class NamedTool(BaseModel):
 
 class Thinking(BaseModel):
     type: Literal["enabled", "disabled"]
+    budget_tokens: int | None = Field(None, ge=0, description="Most tokens to think for.")
 
 
 class JsonSchema(BaseModel):
@@ -149,6 +153,11 @@ class Sampling(Body):
     skip_special_tokens: bool | None = None
     spaces_between_special_tokens: bool | None = None
     thinking_token_budget: int | None = Field(None, ge=-1)
+    user_id: str | None = Field(
+        None,
+        max_length=512,
+        description="Your user: keeps its part of the prefix cache apart from others'.",
+    )
     repetition_detection: dict[str, Any] | None = None
     response_format: ResponseFormat | None = None
 

@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from seekserve.config import Defaults
 from seekserve.dialect import anthropic_answer, chat
 from seekserve.dialect.anthropic_stream import Stream
 from seekserve.dialect.fields import refuse_private
+from seekserve.dialect.terms import Terms
 from seekserve.errors import BadRequest, EngineBroke
 
 _SAME = {
@@ -57,28 +57,29 @@ class Count(Messages):
         return {"input_tokens": answer["count"]}
 
 
-def to_engine(
-    given: Mapping[str, Any], defaults: Defaults, max_model_len: int | None
-) -> dict[str, Any]:
+def to_engine(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     """A checked Messages request -> the engine's request. Raises BadRequest for what is not open."""
     refuse_private(given)
     asked = {"model": given["model"], "stream": bool(given.get("stream"))}
     asked |= {
         ours: given[name] for name, ours in _SAME.items() if given.get(name) not in (None, [])
     }
-    asked |= _tools(given) | _thinking(given)
+    if user := (given.get("metadata") or {}).get("user_id"):
+        asked["user_id"] = user
+    asked |= _tools(given) | _thinking(given, terms)
     asked["messages"] = _Conversation(bool(asked.get("tools"))).read(given)
-    return chat.to_engine(asked, defaults, max_model_len)
+    return chat.to_engine(asked, terms)
 
 
-def to_count(given: Mapping[str, Any], defaults: Defaults) -> dict[str, Any]:
+def to_count(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     """A checked count_tokens request -> the engine's /tokenize request."""
-    asked = to_engine(given, defaults, None)
+    asked = to_engine(given, terms)
     return {name: asked[name] for name in _TOKENIZE if name in asked}
 
 
-def _thinking(given: Mapping[str, Any]) -> dict[str, Any]:
-    """`adaptive` leaves how much to the model, which is what DeepSeek's do. Budgets have no effect.
+def _thinking(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
+    """`adaptive` leaves how much to the model, which is what DeepSeek's do. A budget holds where the
+    engine is known to keep one; elsewhere it has no effect, as at DeepSeek's own endpoint.
 
     Without a word about thinking the server's own default holds, as for chat.
     """
@@ -86,6 +87,8 @@ def _thinking(given: Mapping[str, Any]) -> dict[str, Any]:
     if thinking := given.get("thinking"):
         on = thinking["type"] != "disabled"
         asked["thinking"] = {"type": "enabled" if on else "disabled"}
+        if on and terms.manner.budget and thinking.get("budget_tokens"):
+            asked["thinking"]["budget_tokens"] = thinking["budget_tokens"]
     output = given.get("output_config") or {}
     if effort := output.get("effort"):
         asked["reasoning_effort"] = effort
@@ -150,12 +153,6 @@ class _Conversation:
         self._system(_blocks(given.get("system") or []), "system")
         for place, turn in enumerate(given["messages"]):
             readers[turn["role"]](_blocks(turn["content"]), f"messages.{place}")
-        if self._turns and self._turns[-1]["role"] == "assistant":
-            raise BadRequest(
-                "The last message is the assistant's. Answers cannot be begun for the model here: "
-                "end with a message of the user's.",
-                param="messages",
-            )
         return self._turns
 
     def _system(self, blocks: list[dict[str, Any]], at: str) -> None:

@@ -11,32 +11,25 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from seekserve.config import Defaults
-from seekserve.dialect.fields import CHAT, TEMPLATE_SWITCHES, passed, refuse_private
-from seekserve.dialect.stream import Events
+from seekserve.dialect import finish, logprobs, strict
+from seekserve.dialect.fields import CHAT, passed, refuse_private
+from seekserve.dialect.stream import Events, UsageLast
+from seekserve.dialect.terms import Terms
+from seekserve.dialect.thinking import Thought, template_kwargs, thought
 from seekserve.dialect.usage import usage
-from seekserve.errors import BadRequest
-
-EFFORTS = {
-    "none": "none",
-    "minimal": "low",
-    "low": "low",
-    "medium": "high",
-    "high": "high",
-    "xhigh": "high",
-    "max": "max",
-    "ultra": "max",
-}
-"""What clients call an effort -> what DeepSeek knows (DeepSeek's documented synonyms)."""
+from seekserve.settings import Defaults
 
 
 class Chat:
-    """The accent of /chat/completions."""
+    """The accent of /chat/completions. `usage_last` tells a stream's usage with its last choice."""
 
     path = "/v1/chat/completions"
 
+    def __init__(self, usage_last: bool = False) -> None:
+        self._events = UsageLast if usage_last else Events
+
     def voice(self, show_usage: bool) -> Events:
-        return Events(events, parsed, show_usage)
+        return self._events(events, parsed, show_usage)
 
     def answer(self, answer: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -67,7 +60,9 @@ def events(data: bytes) -> bytes:
     if b'"role":' in data:
         for private in _OPENING_NULLS:
             data = data.replace(private, b"")
-    return data
+    if b'"finish_reason":"' in data:
+        data = finish.in_bytes(data)
+    return logprobs.in_bytes(data)
 
 
 def parsed(event: dict[str, Any]) -> dict[str, Any]:
@@ -77,37 +72,47 @@ def parsed(event: dict[str, Any]) -> dict[str, Any]:
     return event | {"choices": [_choice(c, "delta") for c in event.get("choices") or ()]}
 
 
-def to_engine(
-    given: Mapping[str, Any], defaults: Defaults, max_model_len: int | None
-) -> dict[str, Any]:
-    """A checked client request -> the engine's request. Raises BadRequest for what is not open.
-
-    `max_model_len` (tokens) bounds what is asked for: vLLM refuses a larger number instead of
-    giving what there is.
-    """
+def to_engine(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
+    """A checked client request -> the engine's request. Raises BadRequest for what is not open."""
     refuse_private(given)
+    thinks = thought(given, terms)
+    if terms.dialect.strict:
+        strict.check(given, thinks)
     asked = passed(given, CHAT)
     asked |= {"model": given["model"], "stream": bool(given.get("stream"))}
     if asked["stream"]:
         asked["stream_options"] = {"include_usage": True}  # we always want the counts
+    if given.get("user_id"):
+        asked["cache_salt"] = terms.salt(given["user_id"])
     asked["messages"] = [_message(message) for message in given["messages"]]
-    _sampling(asked, defaults, max_model_len)
+    _sampling(asked, terms, thinks)
     _tools(asked)
-    _thinking(asked, given, defaults)
+    _thinking(asked, thinks)
     return asked
 
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     """Without nulls, which vLLM's templates trip over; `developer` is OpenAI's newer word for system."""
     role = "system" if message["role"] == "developer" else message["role"]
-    return {key: v for key, v in message.items() if v is not None} | {"role": role}
+    kept = {key: v for key, v in message.items() if v is not None and key != "prefix"}
+    return kept | {"role": role}
 
 
-def _sampling(asked: dict[str, Any], defaults: Defaults, max_model_len: int | None) -> None:
+def _sampling(asked: dict[str, Any], terms: Terms, thinks: Thought) -> None:
+    defaults = terms.defaults
     asked.setdefault("temperature", defaults.temperature)
     asked.setdefault("top_p", defaults.top_p)
     wanted = asked.pop("max_completion_tokens", None) or asked.get("max_tokens")
-    asked["max_tokens"] = min(wanted or defaults.max_tokens, max_model_len or 1 << 62)
+    asked["max_tokens"] = terms.at_most(wanted or _room(defaults, thinks))
+
+
+def _room(defaults: Defaults, thinks: Thought) -> int:
+    """Tokens to generate where the client does not say: reasoning wants more than an answer does."""
+    if thinks.on is False:
+        return defaults.max_tokens
+    return (
+        defaults.max_tokens_max_effort if thinks.effort == "max" else defaults.max_tokens_thinking
+    )
 
 
 def _tools(asked: dict[str, Any]) -> None:
@@ -117,41 +122,18 @@ def _tools(asked: dict[str, Any]) -> None:
         asked.pop("parallel_tool_calls", None)
 
 
-def thinking(given: Mapping[str, Any], default: str) -> bool | None:
-    """Whether to think: `thinking.type`, else the template switch, else the effort, else the default.
-
-    None leaves it to the engine.
-    """
-    switches = given.get("chat_template_kwargs") or {}
-    if unknown := set(switches) - TEMPLATE_SWITCHES:
-        raise BadRequest(
-            f"chat_template_kwargs may only hold thinking and enable_thinking, not "
-            f"{sorted(unknown)[0][:40]!r}.",
-            param="chat_template_kwargs",
-            code="unsupported_parameter",
-        )
-    if (switch := given.get("thinking")) is not None:
-        return bool(switch["type"] == "enabled")
-    if said := [bool(value) for value in switches.values() if value is not None]:
-        return any(said)
-    if effort := given.get("reasoning_effort"):
-        return EFFORTS[effort] != "none"
-    return {"enabled": True, "disabled": False}.get(default)
-
-
-def _thinking(asked: dict[str, Any], given: Mapping[str, Any], defaults: Defaults) -> None:
-    """Both template switches say the same: in vLLM any effort but none would overrule `thinking`."""
-    effort = EFFORTS.get(asked.pop("reasoning_effort", ""), "none")
-    think = thinking(given, defaults.thinking)
-    if think is None:
-        return
-    asked["chat_template_kwargs"] = {"thinking": think, "enable_thinking": think}
-    if think and effort != "none":
-        asked["reasoning_effort"] = effort
+def _thinking(asked: dict[str, Any], thinks: Thought) -> None:
+    asked.pop("reasoning_effort", None)
+    asked.pop("thinking_token_budget", None)
+    if switches := template_kwargs(thinks):
+        asked["chat_template_kwargs"] = switches
+    if thinks.effort:
+        asked["reasoning_effort"] = thinks.effort
+    if thinks.budget is not None:
+        asked["thinking_token_budget"] = thinks.budget
 
 
 _MESSAGE = ("role", "content", "reasoning_content", "tool_calls", "refusal")
-_CHOICE = ("index", "finish_reason", "logprobs")
 
 
 def _choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
@@ -162,8 +144,13 @@ def _choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
     kept = {key: said[key] for key in _MESSAGE if said.get(key) not in (None, [])}
     if not kept.get("reasoning_content"):
         kept.pop("reasoning_content", None)
+    told = choice.get("logprobs")
     if part == "message":
         kept = {"role": "assistant", "content": said.get("content")} | kept
-    return {"index": choice.get("index", 0), part: kept} | {
-        key: choice.get(key) for key in _CHOICE[1:]
+        told = logprobs.told_apart(told, "reasoning_content" in kept, bool(said.get("content")))
+    return {
+        "index": choice.get("index", 0),
+        part: kept,
+        "finish_reason": finish.finish(choice.get("finish_reason")),
+        "logprobs": told,
     }

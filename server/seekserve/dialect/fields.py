@@ -29,13 +29,13 @@ CHAT = SAMPLING | frozenset(
 )
 COMPLETIONS = SAMPLING | frozenset("echo prompt suffix".split())
 
-HANDLED = frozenset("chat_template_kwargs model stream stream_options thinking".split())
+HANDLED = frozenset("chat_template_kwargs model stream stream_options thinking user_id".split())
 """Read and translated by us."""
 
 IGNORED = frozenset(
     """
     audio metadata modalities prediction prompt_cache_key safety_identifier service_tier store user
-    user_id verbosity best_of
+    verbosity best_of
     """.split()
 )
 """Known to some client's API, accepted, and without effect here."""

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from seekserve.manner import UNKNOWN, Manner
 
-def model(name: str, max_model_len: int | None, created: int) -> dict[str, Any]:
-    """One model object. `max_model_len` (tokens) is an extra that several clients read."""
-    listed: dict[str, Any] = {
-        "id": name,
-        "object": "model",
-        "created": created,
-        "owned_by": "seekserve",
+
+def model(
+    name: str,
+    max_model_len: int | None,
+    created: int,
+    manner: Manner = UNKNOWN,
+    alias_of: str | None = None,
+) -> dict[str, Any]:
+    """One model object. `max_model_len` (tokens) is an extra that several clients read; the others
+    say what the model can do, and for an alias which model it stands for.
+    """
+    extras = {
+        "max_model_len": max_model_len,
+        "family": manner.family or None,
+        "thinking": manner.thinking if manner.family else None,
+        "fill_in_the_middle": manner.fim != "no" if manner.family else None,
+        "alias_of": alias_of,
     }
-    return listed | {"max_model_len": max_model_len} if max_model_len else listed
+    listed = {"id": name, "object": "model", "created": created, "owned_by": "seekserve"}
+    return listed | {key: value for key, value in extras.items() if value is not None}
 
 
 def listing(models: list[dict[str, Any]]) -> dict[str, Any]:

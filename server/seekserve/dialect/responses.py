@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seekserve.config import Defaults
 from seekserve.dialect import chat
 from seekserve.dialect import responses_shape as shape
 from seekserve.dialect.fields import refuse_private
 from seekserve.dialect.responses_stream import Stream
+from seekserve.dialect.terms import Terms
 from seekserve.errors import BadRequest
 
 _STATELESS = (
@@ -66,9 +66,7 @@ def _items(said: Mapping[str, Any], stem: str, status: str) -> list[dict[str, An
     return [*items[:-1], items[-1] | {"status": status}] if items else []
 
 
-def to_engine(
-    given: Mapping[str, Any], defaults: Defaults, max_model_len: int | None
-) -> dict[str, Any]:
+def to_engine(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     """A checked request -> the engine's chat request. Raises BadRequest for what is not served."""
     refuse_private(given)
     for name, why in _REFUSED.items():
@@ -81,7 +79,7 @@ def to_engine(
     asked["max_tokens"] = given.get("max_output_tokens")
     asked["reasoning_effort"] = (given.get("reasoning") or {}).get("effort")
     asked["response_format"] = _format((given.get("text") or {}).get("format"))
-    return chat.to_engine(asked, defaults, max_model_len)
+    return chat.to_engine(asked, terms)
 
 
 def _tool(tool: Mapping[str, Any], at: int) -> dict[str, Any]:

@@ -37,6 +37,43 @@ class Events:
         return b"data: " + refusal.envelope() + b"\n\n"
 
 
+class UsageLast(Events):
+    """The same, with the usage in the event that tells the last choice's finish, as DeepSeek documents
+    it. That event waits for the counts, which the engine sends right after it.
+    """
+
+    def __init__(
+        self,
+        of_bytes: Callable[[bytes], bytes],
+        of_event: Callable[[dict[str, Any]], dict[str, Any]],
+        show_usage: bool,
+    ) -> None:
+        super().__init__(of_bytes, of_event, show_usage)
+        self._of_bytes, self.events = of_bytes, self._events
+        self._held: dict[str, Any] | None = None
+
+    def _events(self, data: bytes) -> bytes:
+        """An event that tells a finish comes alone; deltas come as they were read."""
+        if b'"finish_reason":"' not in data and b'"finish_reason": "' not in data:
+            return self._of_bytes(data)
+        try:
+            return self.event(json.loads(data.removeprefix(b"data:")))
+        except ValueError:
+            return self._of_bytes(data)
+
+    def event(self, event: dict[str, Any]) -> bytes:
+        before, self._held = self._held, None
+        if event.get("choices"):
+            self._held = event
+            return b"" if before is None else super().event(before)
+        told = {"usage": event.get("usage")}
+        return super().event(event if before is None else before | told)
+
+    def done(self) -> bytes:
+        held, self._held = self._held, None
+        return (b"" if held is None else super().event(held)) + super().done()
+
+
 def data(event: dict[str, Any]) -> bytes:
     """An event as SSE data. Lone surrogates, which JSON can name and UTF-8 cannot, become `?`."""
     text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))

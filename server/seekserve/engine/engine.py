@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from seekserve.engine.address import Address
 from seekserve.engine.probe import UNREACHABLE, ModelCard, Probe
 from seekserve.log import Log
+from seekserve.manner import UNKNOWN, Manner
 
 POLL_S = 0.25
 WATCH_S = 2.0
@@ -57,6 +58,10 @@ class Snapshot:
         return f"<Engine {self.name} {self.state}{stage} restarts={self.restarts} {self.address}>"
 
 
+Knows = Callable[[ModelCard], Manner]
+"""What is known of a model beyond what its engine lists."""
+
+
 class Engine:
     """What launched and attached engines share: a snapshot, and who wants to hear of changes."""
 
@@ -67,8 +72,10 @@ class Engine:
         models: tuple[ModelCard, ...],
         log: Log,
         key: str | None = None,
+        knows: Knows = lambda card: UNKNOWN,
     ) -> None:
         self.snapshot = Snapshot(name, address, models)
+        self._knows = knows
         self.probe = Probe(address, key)
         self._log = log
         self._listeners: list[Callable[[Snapshot], None]] = []
@@ -86,6 +93,9 @@ class Engine:
 
     async def run(self) -> None:
         raise NotImplementedError
+
+    def _known(self, cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:
+        return tuple(dataclasses.replace(card, manner=self._knows(card)) for card in cards)
 
     def _become(self, state: State, **facts: object) -> None:
         before = self.snapshot
@@ -118,7 +128,7 @@ class Attached(Engine):
         while (cards := await self.probe.models()) is None:
             self._puzzle(self.probe.trouble)
             await asyncio.sleep(POLL_S)
-        self._become(State.READY, models=cards, cause="")
+        self._become(State.READY, models=self._known(cards), cause="")
 
     def _puzzle(self, trouble: str) -> None:
         """Says once why it is not listed. That nothing answers adds nothing to an older cause."""

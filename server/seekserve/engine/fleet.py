@@ -22,7 +22,10 @@ from seekserve.engine.probe import ModelCard
 from seekserve.engine.process import Command
 from seekserve.errors import ConfigError, NotFound
 from seekserve.log import Log
+from seekserve.manner import Manner
 from seekserve.plan import command, promise
+from seekserve.plan.catalog import load_catalog
+from seekserve.plan.families import manner_of
 
 RUN_PREFIX = "seekserve-"
 
@@ -129,8 +132,13 @@ def assemble(config: Config, log: Log, launching: Launching | None = None) -> Fl
 
 def _attached(config: Config, log: Log) -> list[Engine]:
     key = config.engine_key.get_secret_value() if config.engine_key else None
+    catalog, family = load_catalog(), config.tier.engine.family
+
+    def knows(card: ModelCard) -> Manner:
+        return manner_of(catalog, card.id, card.root, family=family)
+
     return [
-        Attached(f"engine-{number}", Address.parse(url), (), log, key)
+        Attached(f"engine-{number}", Address.parse(url), (), log, key, knows)
         for number, url in enumerate(config.attach)
     ]
 
@@ -143,7 +151,8 @@ def _launched(config: Config, run_dir: Path, log: Log, launching: Launching) -> 
     shared = command.environment(settings, launching.platform, config.tier.limits, run_dir)
     words = Command(launching.argv(socket), {**shared, **launching.env})
     log_file = logs / f"{config.tier.tier}-engine-0.log"
-    return Launched("engine-0", words, settings, socket, log_file, log, launching.planned)
+    manner = manner_of(load_catalog(), settings.model, family=settings.family, ours=True)
+    return Launched("engine-0", words, settings, socket, log_file, log, launching.planned, manner)
 
 
 def _as_written(config: Config) -> Launching:

@@ -9,13 +9,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from seekserve.config import EngineSettings
 from seekserve.engine import restart, startup
 from seekserve.engine.address import Address
 from seekserve.engine.engine import POLL_S, Engine, State
 from seekserve.engine.probe import ModelCard
 from seekserve.engine.process import Command, Process
 from seekserve.log import Log
+from seekserve.manner import UNKNOWN, Manner
+from seekserve.settings import EngineSettings
 
 
 class Launched(Engine):
@@ -30,9 +31,10 @@ class Launched(Engine):
         log_file: Path,
         log: Log,
         planned: Mapping[str, float] | None = None,
+        manner: Manner = UNKNOWN,
     ) -> None:
-        models = tuple(ModelCard(model) for model in settings.served_as)
-        super().__init__(name, Address(path=str(socket)), models, log)
+        models = tuple(ModelCard(model, manner=manner) for model in settings.served_as)
+        super().__init__(name, Address(path=str(socket)), models, log, knows=lambda card: manner)
         self.snapshot = dataclasses.replace(self.snapshot, planned=planned or {})
         self._command, self._settings = command, settings
         self._socket, self._log_file = socket, log_file
@@ -101,9 +103,8 @@ class Launched(Engine):
                 self._blame(f"it exited with code {exited.result()}", list(process.tail))
                 return False
             if self._socket.exists() and (cards := await self.probe.models()):
-                self._become(
-                    State.READY, models=cards, stage="", share=None, stage_s=self._booked()
-                )
+                ready = {"stage": "", "share": None, "stage_s": self._booked()}
+                self._become(State.READY, models=self._known(cards), **ready)
                 self._compare()
                 return True
             await asyncio.wait([exited], timeout=POLL_S)

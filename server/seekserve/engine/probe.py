@@ -12,6 +12,7 @@ from typing import Any, Self
 import httpx
 
 from seekserve.engine.address import Address
+from seekserve.manner import UNKNOWN, Manner
 
 MAX_PAGE = 8 * 1024 * 1024
 UNREACHABLE = "nothing answers there"
@@ -19,11 +20,15 @@ UNREACHABLE = "nothing answers there"
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model as its engine lists it. `max_model_len` is in tokens, where the engine says."""
+    """A model as its engine lists it. `max_model_len` is in tokens, where the engine says; `root` is
+    the checkpoint behind the name; `manner` is what our catalog knows of it.
+    """
 
     id: str
     max_model_len: int | None = None
     created: int | None = None
+    root: str = ""
+    manner: Manner = UNKNOWN
 
 
 class Probe:
@@ -97,7 +102,13 @@ class Probe:
 def _card(item: Any) -> ModelCard | None:
     if not isinstance(item, dict) or not isinstance(item.get("id"), str) or not item["id"]:
         return None
-    return ModelCard(item["id"], _whole(item.get("max_model_len")), _whole(item.get("created")))
+    root = item.get("root")
+    return ModelCard(
+        item["id"],
+        _whole(item.get("max_model_len")),
+        _whole(item.get("created")),
+        root if isinstance(root, str) else "",
+    )
 
 
 def _whole(value: Any) -> int | None:

@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from seekserve.config import Limits
 from seekserve.engine.engine import Engine, Snapshot, State
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import EngineNotReady, QueueFull
 from seekserve.gateway import balance
 from seekserve.gateway.ask import Clock
 from seekserve.metrics import Reading
+from seekserve.settings import Limits
 
 STARTING_RETRY_S = 10.0
 SMOOTHING = 0.1

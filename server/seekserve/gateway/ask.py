@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from seekserve.errors import Refusal
+from seekserve.errors import BadRequest, Refusal
 
 
 class Voice(Protocol):
@@ -57,15 +58,32 @@ class Accent(Protocol):
         """A whole answer, fields the client's API does not know left out."""
 
 
+Steps = Generator[tuple[str, dict[str, Any]], dict[str, Any], dict[str, Any]]
+"""Yields (path, body) of a call to the engine, is sent its answer, and returns the request proper."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request, checked and translated. `body` is the JSON for the engine."""
+    """One request, checked and translated. `body` is the JSON for the engine; where it takes other
+    calls to know that, `steps` makes them.
+    """
 
     model: str
     body: bytes
     stream: bool
     show_usage: bool
     accent: Accent
+    steps: Callable[[], Steps] | None = None
 
 
 Clock = Callable[[], float]
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def encoded(wanted: dict[str, Any]) -> bytes:
+    """The engine's request as JSON. Raises BadRequest for what JSON has no form for."""
+    try:
+        return _encode(wanted).encode()
+    except ValueError as error:  # a lone surrogate, or NaN inside a schema
+        raise BadRequest("The body holds text or numbers that JSON cannot carry.") from error

@@ -21,6 +21,7 @@ from seekserve.gateway.trace import refuse, trace_of
 WRITER = "seekserve.writer"
 UNREAD_S = 60.0  # a client that does not read for so long has left
 KEEP_ALIVE = b": keep-alive\n\n"
+JSON_HEADERS = [(b"content-type", b"application/json")]
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -56,33 +57,47 @@ class Writer(Protocol):
 
 
 class Outlet:
-    """The way to the client: knows whether the answer has begun, hence how a failure is told."""
+    """The way to the client: knows whether the answer has begun, hence how a failure is told.
 
-    def __init__(self, send: Send, scope: Scope) -> None:
+    `voice` is the stream's; None for an answer that is sent whole. `patient_ticks` silences go by
+    before such an answer is begun with blank lines, which JSON readers skip: from then on its status
+    is told, so an early failure should still have one of its own.
+    """
+
+    def __init__(
+        self, send: Send, scope: Scope, voice: Voice | None = None, patient_ticks: int = 0
+    ) -> None:
         self.send, self._scope = send, scope
         self.writer: Writer = scope["extensions"][WRITER]
         self._started = False
-        self.voice: Voice | None = None
+        self.voice = voice
+        self._patient_ticks = patient_ticks
 
     async def start(self, headers: list[tuple[bytes, bytes]], status: int = 200) -> None:
         if not self._started:
             self._started = True
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
-    async def comment(self) -> None:
-        """Bridges a silence: SSE readers skip it, and nobody's idle timer runs out.
+    async def bridge(self) -> None:
+        """Bridges a silence with what the client's reader skips, so that nobody's idle timer runs out.
 
         A client that has not read what is there needs no more, and must not hold us up.
         """
-        await self.start(STREAM_HEADERS)
-        if not self.writer.room:
+        self._patient_ticks -= 1
+        if self.voice is None and self._patient_ticks > 0:
             return
-        bridge = self.voice.silence() if isinstance(self.voice, Pinging) else KEEP_ALIVE
-        await self.send({"type": "http.response.body", "body": bridge, "more_body": True})
+        await self.start(JSON_HEADERS if self.voice is None else STREAM_HEADERS)
+        if self.writer.room:
+            blank = self._blank()
+            await self.send({"type": "http.response.body", "body": blank, "more_body": True})
+
+    def _blank(self) -> bytes:
+        if self.voice is None:
+            return b"\n"
+        return self.voice.silence() if isinstance(self.voice, Pinging) else KEEP_ALIVE
 
     async def whole(self, body: bytes) -> None:
-        length = str(len(body)).encode()
-        await self.start([(b"content-type", b"application/json"), (b"content-length", length)])
+        await self.start([*JSON_HEADERS, (b"content-length", str(len(body)).encode())])
         patience_s = UNREAD_S * (1 + len(body) / 2**20)
         await self._sent({"type": "http.response.body", "body": body}, patience_s)
 
@@ -108,17 +123,24 @@ class Outlet:
             raise ClientGone from None
 
     async def fail(self, refusal: Refusal) -> None:
-        """A whole error answer, or after the first byte one error event and the end."""
+        """A whole error answer, or after the first byte one error event and the end.
+
+        An answer that was begun with blank lines has its status already: its body is the error, and is
+        cut off before its end, so that no client takes it for an answer.
+        """
         if not self._started:
             await refuse(refusal, self._scope, self.send)
             return
-        trace_of(self._scope).reason = refusal.code or refusal.type
-        event = (
-            self.voice.failed(refusal) if self.voice else b"data: " + refusal.envelope() + b"\n\n"
-        )
+        trace = trace_of(self._scope)
+        trace.reason = refusal.code or refusal.type
+        told = self.voice.failed(refusal) if self.voice else trace.told(refusal)
         with contextlib.suppress(ClientGone):
-            await self._sent({"type": "http.response.body", "body": event, "more_body": True})
-            await self.end()
+            await self._sent({"type": "http.response.body", "body": told, "more_body": True})
+            await (self.end() if self.voice else self._cut())
+
+    async def _cut(self) -> None:
+        await self.read_on()
+        self.writer.drop()
 
     async def farewell(self, refusal: Refusal) -> None:
         """`fail` without waiting: a client that has stopped reading goes without."""

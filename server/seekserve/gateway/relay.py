@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from seekserve.config import Limits, Listen
 from seekserve.engine.address import Address
 from seekserve.errors import EngineBroke, HungUp, Refusal, Stopping
 from seekserve.gateway.admission import Admission, Lease
-from seekserve.gateway.ask import Ask, Clock
+from seekserve.gateway.ask import Ask, Clock, Steps, encoded
 from seekserve.gateway.connection import Connection, Poured
 from seekserve.gateway.outlet import STREAM_HEADERS, ClientGone, Outlet, WhileConnected
 from seekserve.gateway.said import ODD, answer_of, counted, engine_said, finish, kind_of, odd
 from seekserve.gateway.sse import Tap
 from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
 from seekserve.gateway.upstream import Upstream
+from seekserve.settings import Limits, Listen
 
 WHOLE_ANSWER = 6  # times `idle_s`: an hour by default, far beyond every client's own patience
 
@@ -50,7 +52,8 @@ class Relay(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         trace = trace_of(scope)
-        outlet = Outlet(send, scope)
+        voice = self._ask.accent.voice(self._ask.show_usage) if self._ask.stream else None
+        outlet = Outlet(send, scope, voice, self._patient_ticks)
         try:
             async with WhileConnected(outlet.writer):
                 whole = await self._run(trace, outlet)
@@ -71,9 +74,7 @@ class Relay(Response):
         """
         gateway, ask = self._gateway, self._ask
         tick_s = gateway.listen.keepalive_s
-        comment = outlet.comment if ask.stream else None
-        outlet.voice = ask.accent.voice(ask.show_usage) if ask.stream else None
-        async with gateway.admission.enter(ask.model, tick_s, comment) as lease:
+        async with gateway.admission.enter(ask.model, tick_s, outlet.bridge) as lease:
             _book(trace, lease)
             address = lease.engine.snapshot.address
             try:
@@ -84,13 +85,42 @@ class Relay(Response):
     async def _exchange(
         self, address: Address, trace: Trace, outlet: Outlet, fresh: bool = False
     ) -> bytes | None:
-        ask, tick_s = self._ask, self._gateway.listen.keepalive_s
+        path, said = self._ask.accent.path, self._ask.body
+        if self._ask.steps:
+            said = await self._stepped(self._ask.steps(), address, trace, outlet)
+        async with self._asked(address, path, said, trace, outlet, fresh) as connection:
+            return await self._answer(connection, trace, outlet)
+
+    async def _stepped(self, steps: Steps, address: Address, trace: Trace, outlet: Outlet) -> bytes:
+        """Makes the calls that come before the request, and returns its body."""
+        try:
+            path, wanted = next(steps)
+            while True:
+                async with self._asked(address, path, encoded(wanted), trace, outlet) as connection:
+                    said = await self._body(connection)
+                    if connection.status != 200:
+                        raise engine_said(connection.status, said, path)
+                path, wanted = steps.send(answer_of(said))
+        except StopIteration as end:
+            return encoded(end.value)
+
+    @asynccontextmanager
+    async def _asked(
+        self,
+        address: Address,
+        path: str,
+        said: bytes,
+        trace: Trace,
+        outlet: Outlet,
+        fresh: bool = False,
+    ) -> AsyncIterator[Connection]:
+        """A connection on which the engine has begun to answer. Raises EngineBroke."""
         async with self._gateway.upstream.exchange(
-            address, ask.accent.path, ask.body, trace.engine_id, tick_s, fresh
+            address, path, said, trace.engine_id, self._gateway.listen.keepalive_s, fresh
         ) as connection:
             if not await self._head(connection, outlet):
                 raise EngineBroke("The engine fell silent.", code="engine_silent")
-            return await self._answer(connection, trace, outlet)
+            yield connection
 
     async def _head(self, connection: Connection, outlet: Outlet) -> bool:
         """Waits for the engine's status line; False when it stayed away too long.
@@ -101,9 +131,13 @@ class Relay(Response):
         for _ in range(self._patience if stream else self._patience * WHOLE_ANSWER):
             if await connection.head():
                 return True
-            if stream:
-                await outlet.comment()
+            await outlet.bridge()
         return False
+
+    @property
+    def _patient_ticks(self) -> int:
+        listen = self._gateway.listen
+        return max(1, round(listen.bridge_after_s / listen.keepalive_s))
 
     @property
     def _patience(self) -> int:
@@ -156,7 +190,7 @@ class Relay(Response):
             if silent >= self._patience:
                 raise EngineBroke("The engine fell silent.", code="engine_silent")
             if outcome is Poured.SILENT:
-                await outlet.comment()
+                await outlet.bridge()
             else:
                 await outlet.read_on()
                 connection.resume()

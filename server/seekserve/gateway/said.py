@@ -60,6 +60,8 @@ def engine_said(status: int, body: bytes, path: str) -> Refusal:
         words, param = f"status {status} from {path} without an explanation", None
     if status in (400, 413, 422):
         return _bad_request(words, param)
+    if status == 404 and param is None and words.startswith("status 404"):
+        return NotFound(f"The engine has no {path}: this model cannot do that.", code="unsupported")
     if status == 404:
         return NotFound(words, param=param)
     if status in (429, 503):

@@ -53,6 +53,15 @@ class Catalog(Fact):
         """By id, repository (of any variant) or a name people use."""
         return _find(name, "model", self._models)
 
+    def family(self, name: str) -> Family:
+        """A chat format by its id. Raises UnknownName."""
+        if name not in self.families:
+            raise UnknownName(
+                f"There is no family {name[:60]!r} in the catalog.",
+                f"Known: {', '.join(self.families)}.",
+            )
+        return self.families[name]
+
     def kernels(self, arch: str) -> Kernels:
         for row in self.kernel_rows:
             if any(fnmatch(arch, pattern) for pattern in row.arch):

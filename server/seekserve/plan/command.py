@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from seekserve.config import EngineSettings, Flag, Limits, PlatformSettings
+from seekserve.settings import EngineSettings, Flag, Limits, PlatformSettings
 
 Platform = Literal["cpu", "cuda"]
 

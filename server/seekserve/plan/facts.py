@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seekserve.config import Flag
+from seekserve.settings import Flag
 
 Sure = Literal["V", "S", "C", "U"]
 Speculative = dict[str, Any]

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from seekserve.config import Hardware, Tier, read_tier
+from seekserve.config import read_tier
 from seekserve.plan import planner
 from seekserve.plan.catalog import Catalog, load_catalog
 from seekserve.plan.ladder import climb
 from seekserve.plan.memory import GIB
 from seekserve.plan.wish import Plan, Wish
+from seekserve.settings import Hardware, Tier
 
 BEGIN, END = "<!-- made by seekserve.plan.guide -->", "<!-- end of what it made -->"
 TIERS = ("consumer", "enterprise", "flagship")

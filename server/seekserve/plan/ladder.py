@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
-from seekserve.config import Prefer, Rung, Tier
 from seekserve.errors import Impossible
 from seekserve.plan.catalog import Catalog
 from seekserve.plan.planner import decide, plan
 from seekserve.plan.subjects import subject_of
 from seekserve.plan.wish import Cluster, Plan, Wish
+from seekserve.settings import Prefer, Rung, Tier
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ def climb(
         )
     rung, _ = _chosen(fit, prefer, tier.floor_tokens_per_s)
     found = plan(catalog, subject_of(catalog, rung.model), cluster, _wish(rung, wish))
+    if prefer == "speed" and len(fit) > 1:
+        found = replace(found, reasons=(*found.reasons, _fastest(found, tier.floor_tokens_per_s)))
     return Climb(rung, found, tuple(_others(tried, rung, prefer, tier)))
 
 
@@ -95,6 +97,16 @@ def _chosen(fit: list[tuple[Rung, Plan]], prefer: Prefer, floor: float) -> tuple
     return fit[0]
 
 
+def _fastest(found: Plan, floor: float) -> str:
+    """What the choice by speed stood on, and what it left out."""
+    slow = f", though all are below the tier's {floor:g}" if _bound(found) < floor else ""
+    drafts = "; its drafter may change that order" if found.drafting else ""
+    return (
+        f"Taken for speed: of the rungs that fit its bound for a single stream is the highest, "
+        f"{_bound(found):.0f} tokens/s{slow}. Bounds are without speculation{drafts}."
+    )
+
+
 def _bound(found: Plan) -> float:
     return found.speed.decode_batch1 or 0.0
 
@@ -109,7 +121,9 @@ def _others(
         elif isinstance(found, str):
             yield found
         elif prefer == "speed":
-            yield f"{_name(rung)}: fits, at {_bound(found):.0f} tokens/s at the most."
+            drafts = ", but drafts tokens" if found.drafting else ""
+            bound = f"{_bound(found):.0f} tokens/s at the most"
+            yield f"{_name(rung)}: fits, at {bound} without speculation{drafts}."
         elif prefer == "light":
             yield f"{_name(rung)}: fits, and is heavier."
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from seekserve.config import EngineSettings, PlatformSettings
 from seekserve.errors import StartError
 from seekserve.plan.kv import cache
 from seekserve.plan.layout import Layout
 from seekserve.plan.memory import GIB
 from seekserve.plan.shape import read_shape
 from seekserve.plan.wish import Plan
+from seekserve.settings import EngineSettings, PlatformSettings
 
 KV_TOKENS, WEIGHTS_GIB = "kv_cache_tokens", "weights_gib"
 CPU_SPACE = "VLLM_CPU_KVCACHE_SPACE"
@@ -34,5 +34,7 @@ def of_tier(settings: EngineSettings, platform: str, model: str) -> dict[str, fl
     try:
         held = cache(read_shape(json.loads(config.read_text())), dtype, Layout())
     except (StartError, ValueError):
+        return {}
+    if held.per_flight:  # what a token takes then depends on the length
         return {}
     return {KV_TOKENS: float(space) * GIB // held.per_token}

@@ -12,11 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from seekserve.config import Tier
 from seekserve.plan.facts import Accelerator, CatalogModel
 from seekserve.plan.memory import GIB
 from seekserve.plan.report import COLOURS, WORDS, figure, sized
 from seekserve.plan.wish import Plan
+from seekserve.settings import Tier
 
 WIDE = 118  # columns from which a survey has room for the reasons beside the figures
 

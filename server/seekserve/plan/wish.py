@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from seekserve.config import Flag
 from seekserve.plan.facts import Accelerator, Family, Platform, Variant
 from seekserve.plan.formats import Format
 from seekserve.plan.layout import Layout
 from seekserve.plan.memory import Overhead, Verdict
 from seekserve.plan.shape import Shape
 from seekserve.plan.version import Version
+from seekserve.settings import Flag
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,10 @@ class NodeCommand:
 
 @dataclass(frozen=True)
 class Plan:
-    """One answer. Bytes are of the fullest device; `reasons` say why, `advice` what would do better."""
+    """One answer. Bytes are of the fullest device; `reasons` say why, `advice` what would do better.
+
+    What was refused before its memory was counted has no weights_bytes, and no layout but in name.
+    """
 
     verdict: Verdict
     subject: Subject

@@ -1,0 +1,73 @@
+"""POST /embeddings, for engines whose model makes them. DeepSeek's chat models make none: a 404."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+from seekserve.api import body
+from seekserve.api.named import Names
+from seekserve.api.schemas import Body, Token
+from seekserve.api.straight import Endpoint
+from seekserve.dialect import embeddings
+from seekserve.engine.fleet import Fleet
+from seekserve.errors import BadRequest
+from seekserve.gateway.ask import Ask, encoded
+from seekserve.gateway.relay import Gateway, Relay
+from seekserve.gateway.trace import trace_of
+from seekserve.settings import Limits, Tier
+
+
+class EmbeddingsRequest(Body):
+    """POST /embeddings"""
+
+    model: str = Field(min_length=1, max_length=256)
+    input: str | list[str] | list[Token] | list[list[Token]]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = Field(None, ge=1)
+    user: str | None = Field(None, description="Without effect.")
+
+
+class Embeddings:
+    """The endpoint, on one fleet and one gateway."""
+
+    def __init__(self, fleet: Fleet, gateway: Gateway, tier: Tier) -> None:
+        self._gateway, self._tier, self._names = gateway, tier, Names(fleet, tier)
+
+    async def create(self, request: Request) -> Response:
+        """Turn texts into vectors, where the engine's model can."""
+        trace_of(request.scope).route = "embeddings"
+        limits = self._tier.limits
+        asked = body.parse(await body.read(request, limits), EmbeddingsRequest)
+        _check(asked, limits)
+        named = self._names.find(request, asked.model)
+        wanted = embeddings.to_engine(asked.model_dump(exclude_none=True) | {"model": named.model})
+        return Relay(
+            self._gateway, Ask(named.model, encoded(wanted), False, False, embeddings.Embeddings())
+        )
+
+
+def _check(asked: EmbeddingsRequest, limits: Limits) -> None:
+    if not asked.input:
+        raise BadRequest("input is empty.", param="input")
+    texts = asked.input if isinstance(asked.input, list) else [asked.input]
+    if not isinstance(texts[0], int) and len(texts) > limits.prompts:
+        raise BadRequest(
+            f"input is {len(texts)} texts; at most {limits.prompts} here.", param="input"
+        )
+
+
+def straight(endpoints: Embeddings) -> dict[str, Endpoint]:
+    return {"/v1/embeddings": endpoints.create, "/embeddings": endpoints.create}
+
+
+def router(endpoints: Embeddings) -> APIRouter:
+    routes = APIRouter(tags=["inference"], default_response_class=Response)
+    for path, shown in (("/v1/embeddings", True), ("/embeddings", False)):
+        schema = {"x-schema": EmbeddingsRequest.__name__}
+        routes.add_api_route(
+            path, endpoints.create, methods=["POST"], include_in_schema=shown, openapi_extra=schema
+        )
+    return routes

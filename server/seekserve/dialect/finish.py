@@ -1,0 +1,23 @@
+"""Why an answer ended: vLLM's words -> those that clients know. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+WORDS = {"abort": "insufficient_system_resource", "repetition": "length"}
+"""vLLM ends an answer with `abort` when it gives it up itself, which is DeepSeek's
+insufficient_system_resource, and with `repetition` when it cuts off a loop: it is cut, not complete.
+"""
+_SAID = re.compile(rb'"finish_reason":\s*"(abort|repetition)"')
+
+
+def finish(reason: Any) -> Any:
+    return WORDS.get(reason, reason) if isinstance(reason, str) else reason
+
+
+def in_bytes(data: bytes) -> bytes:
+    """The same in events that were not parsed."""
+    return _SAID.sub(
+        lambda found: b'"finish_reason":"%b"' % WORDS[found[1].decode()].encode(), data
+    )
