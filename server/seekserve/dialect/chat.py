@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from seekserve.dialect import finish, logprobs, strict
+from seekserve.dialect import finish, logprobs, strict, strict_tools
 from seekserve.dialect.fields import CHAT, passed, refuse_private
 from seekserve.dialect.stream import Events, UsageLast
 from seekserve.dialect.terms import Terms
@@ -120,6 +120,8 @@ def _tools(asked: dict[str, Any]) -> None:
         asked.pop("tools", None)
         asked.pop("tool_choice", None)
         asked.pop("parallel_tool_calls", None)
+        return
+    strict_tools.check(asked["tools"])
 
 
 def _thinking(asked: dict[str, Any], thinks: Thought) -> None:
