@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from seekserve.cli import cli
-from seekserve.config import tier_names
+from seekserve.config import read_tier, tier_names
 from seekserve.plan.cards import Device
 from seekserve.plan.catalog import load_catalog
 from seekserve.plan.detect import Machine
@@ -76,6 +76,25 @@ def hold_contract(told: Any) -> None:
 @pytest.mark.parametrize("words", [FITS, MISFIT, REFUSED], ids=["fits", "misfit", "refused"])
 def test_the_json_is_a_contract(words: tuple[str, ...]) -> None:
     hold_contract(plan(*words))
+
+
+def test_what_was_never_planned_is_null() -> None:
+    told = plan(*REFUSED)
+    assert told["verdict"] == "does_not_fit" and "sparse attention" in told["reasons"][0]
+    assert set(told["layout"].values()) == {None}
+    assert told["weights"] is told["kv_cache_dtype"] is None
+    assert set(told["capacity"].values()) == {None}
+    asked = plan(*REFUSED, "--weights", "fp8", "--max-model-len", "4096")
+    assert (asked["weights"], asked["capacity"]["max_model_len"]) == ("fp8", 4096)
+    indivisible = plan("--gpu", "4090:8", "--model", "r1-distill-qwen-7b", "--tp", "8")
+    assert set(indivisible["layout"].values()) == {None}
+
+
+def test_a_misfit_with_a_sum_shows_its_layout() -> None:
+    told = plan(*MISFIT)
+    assert told["layout"]["tp"] == told["layout"]["gpus"] == 1
+    assert told["memory"]["weights_gib_per_gpu"] > 300
+    assert told["weights"] and told["kv_cache_dtype"]
 
 
 def test_every_choice_reaches_the_planner() -> None:
@@ -145,6 +164,9 @@ def test_a_model_may_be_a_hugging_face_id_a_folder_or_a_file(tmp_path: Path) -> 
         (("--gpu", "4090", "--model", "r1-distill-qwen-33b"), "r1-distill-qwen-32b"),
         (("--gpu", "4090", "--model", "/nowhere/config.json"), "/nowhere/config.json"),
         (("--gpu", "4090:none"), "4090:none"),
+        (("--gpu", "cpu"), "cpu-avx512"),
+        (("--gpu", "m3 ultra"), "Metal"),
+        (("--gpu", "4090", "--model", "v4"), "deepseek-v4-pro-0813"),
         (("--gpu", "generic:2"), "--gpu-mem-gib"),
         (("--gpu-mem-gib", "24"), "--gpu"),
         (("--gpu-bandwidth-gbs", "900"), "--gpu"),
@@ -209,6 +231,24 @@ def test_the_lists_are_the_catalog() -> None:
     told = json.loads(run("tiers", "--json").stdout)
     assert [entry["tier"] for entry in told] == tier_names()
     assert "demo" in run("tiers").stdout
+    ladder = next(entry["ladder"] for entry in told if entry["tier"] == "consumer")
+    assert ladder[0] == read_tier("consumer").ladder[0].model_dump(mode="json")
+    assert len(ladder) == len(read_tier("consumer").ladder)
+
+
+def test_a_pipe_is_wide_and_a_narrow_one_cuts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns in ("60", "300"):
+        monkeypatch.setenv("COLUMNS", columns)
+        for verb, known in (
+            ("gpus", load_catalog().accelerators),
+            ("models", load_catalog().models),
+        ):
+            told = run(verb).stdout.splitlines()
+            assert {line.split()[0] for line in told if line.split()} >= set(known)
+        told = run("plan", "--gpu", "4090:2").stdout.splitlines()
+        assert any(line.split()[1:3] == ["r1-distill-qwen-32b", "int4"] for line in told)
+        rows = [line.split() for line in run("tiers").stdout.splitlines()]
+        assert ["r1-distill-llama-70b", "fp8", "32K"] in rows
 
 
 def test_a_page_at_80_columns_cuts_nothing() -> None:

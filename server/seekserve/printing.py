@@ -15,6 +15,8 @@ from seekserve.plan.report import as_json, page
 from seekserve.plan.wish import Plan
 from seekserve.settings import Frozen
 
+PIPE = 160  # columns of what is not a terminal, or more where COLUMNS says so
+
 
 def show(one: Plan, as_data: bool) -> None:
     if as_data:
@@ -43,5 +45,8 @@ def data(value: Any) -> None:
 
 
 def printed(what: RenderableType) -> None:
-    """Not cropped: a command must paste, however narrow the window."""
-    Console(highlight=False).print(what, crop=False)
+    """Not cropped: a command must paste, however narrow the window. A pipe is no window: it is wide."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=max(PIPE, console.width))
+    console.print(what, crop=False)

@@ -87,6 +87,19 @@ def test_speed_takes_the_fastest_above_the_floor_and_says_what_else_fits() -> No
     assert bounds
     assert found.plan.speed.decode_batch1 is not None
     assert found.plan.speed.decode_batch1 >= max(bounds)
+    assert all("without speculation" in text for text in found.others if "fits, at" in text)
+
+
+def test_speed_says_that_bounds_leave_out_drafters() -> None:
+    found = climbed(read_tier("enterprise"), Hardware(gpu="h100-80g", count=4), "speed")
+    assert "Taken for speed" in found.plan.reasons[-1]
+    assert "without speculation" in found.plan.reasons[-1]
+    drafts = any("but drafts tokens" in text for text in found.others)
+    assert drafts or "drafter" in found.plan.reasons[-1]
+    preferences: tuple[Prefer, ...] = ("quality", "light")
+    for prefer in preferences:
+        plain = climbed(read_tier("enterprise"), Hardware(gpu="h100-80g", count=4), prefer)
+        assert not any("Taken for speed" in why for why in plain.plan.reasons)
 
 
 def test_nothing_fits_and_every_rung_says_why() -> None:

@@ -213,7 +213,17 @@ def test_an_unknown_format_names_those_there_are() -> None:
 def test_an_old_version_is_told() -> None:
     found = planned("h200:8", "deepseek-v4-pro", Wish(version=(0, 9)))
     assert found.verdict == "does_not_fit"
-    assert "too old" in found.reasons[0]
+    assert found.reasons[0] == (
+        "deepseek-v4-pro needs vLLM 0.20 or newer on NVIDIA CUDA; 0.9 was given."
+    )
+
+
+def test_a_platform_whose_own_vllm_is_too_old_says_so() -> None:
+    cluster = planner.cluster_of(CATALOG, "ascend-910c:16")
+    old = cluster.platform.model_copy(update={"vllm": "0.9.1"})
+    subject = planner.subject_of(CATALOG, "deepseek-v3.2")
+    found = planner.plan(CATALOG, subject, replace(cluster, platform=old), Wish())
+    assert "0.9 is what runs there" in found.reasons[0]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,8 @@ MISFIT = replace(
     PLAN, verdict="does_not_fit", kv_bytes=-3 * GIB, reasons=("61.0 GiB + 2.6 = 63.6, of 21.6.",)
 )
 REFUSED = replace(
-    PLAN, verdict="does_not_fit", weights_bytes=0, overhead=None, kv_bytes=0, request_bytes=0,
+    PLAN, verdict="does_not_fit", weights="", kv_cache_dtype="", max_model_len=0, weights_bytes=0,
+    overhead=None, kv_bytes=0, request_bytes=0,
     kv_bytes_per_token=0, speed=Speed(), reasons=("No kernel for it.",), advice=(),
 )  # fmt: skip
 AWKWARD = NodeCommand(
@@ -113,7 +114,8 @@ def test_counts_are_whole_numbers_and_it_is_json(plan: Plan) -> None:
     assert set(told) == set(as_json(PLAN))
     for part in ("layout", "memory", "capacity", "speed"):
         assert set(told[part]) == set(as_json(PLAN)[part])
-    assert all(type(size) is int for size in told["layout"].values())
+    whole = type(None) if plan is REFUSED else int
+    assert all(type(size) is whole for size in told["layout"].values())
     for part, name in (
         ("memory", "kv_bytes_per_token_per_gpu"),
         ("capacity", "kv_cache_tokens"),
@@ -135,7 +137,15 @@ def test_what_was_refused_unsized_has_no_figures() -> None:
     memory = {name for name, value in told["memory"].items() if value is not None}
     assert memory == {"total_gib_per_gpu", "budget_gib_per_gpu"}
     assert told["capacity"]["kv_cache_tokens"] is told["capacity"]["max_concurrency"] is None
-    assert set(told["speed"].values()) == {None}
+    assert set(told["speed"].values()) == set(told["layout"].values()) == {None}
+    assert told["weights"] is told["kv_cache_dtype"] is told["capacity"]["max_model_len"] is None
+    assert "  r1-distill-qwen-32b on 4 x NVIDIA GeForce RTX 4090" in drawn(page(REFUSED))
+
+
+def test_a_misfit_that_was_summed_up_keeps_its_layout() -> None:
+    told = as_json(MISFIT)
+    assert told["layout"] == as_json(PLAN)["layout"]
+    assert told["memory"]["weights_gib_per_gpu"] == 8.12
 
 
 def test_expert_ranks_are_a_number_and_one_is_off() -> None:
@@ -247,3 +257,31 @@ def test_the_lists_cut_no_id() -> None:
     assert [name for name in CATALOG.accelerators if f"{name} " not in text] == []
     demo: Any = read_tier("demo")
     assert "demo " in drawn(tables.tiers([demo]))
+
+
+@pytest.mark.parametrize("width", [20, 60, 200])
+def test_a_table_runs_over_rather_than_be_cut(width: int) -> None:
+    models, cards = CATALOG.models.values(), CATALOG.accelerators.values()
+    text = drawn(tables.models(models), width)
+    assert [one.id for one in models if f"{one.id} " not in text] == []
+    assert [one.id for one in models if f"{one.params_b:g}" not in text] == []
+    text = drawn(tables.accelerators(cards), width)
+    assert [one.id for one in cards if f"{one.id} " not in text] == []
+    assert [one.id for one in cards if f" {one.bandwidth_gbs:,.0f} " not in text] == []
+    wide = replace(PLAN, subject=replace(PLAN.subject, name="x" * 40), max_model_len=1048576)
+    text = drawn(tables.survey([PLAN, wide, MISFIT]), width)
+    for part in ("x" * 40, "r1-distill-qwen-32b", " 1,024K ", " 4.0 ", " 21.2"):
+        assert part in text, part
+    assert "…" not in text
+
+
+def test_a_tier_shows_its_ladder() -> None:
+    for width in (40, 60, 160):
+        text = drawn(tables.tiers([read_tier("consumer"), read_tier("flagship")]), width)
+        rows = [line.split() for line in text.splitlines()]
+        assert ["r1-distill-qwen-14b", "fp8", "16K"] in rows
+        assert ["deepseek-v3.2", "any", "64K"] in rows
+        assert any(row[:4] == ["r1-distill-qwen-32b", "int4", "12K", "fp8"] for row in rows)
+    for tier in ("consumer", "flagship"):
+        assert tier in text
+    assert "demo" not in drawn(tables.tiers([read_tier("attach")]))

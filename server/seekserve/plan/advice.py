@@ -12,7 +12,7 @@ from seekserve.plan.wish import Cluster, Plan, Subject, Wish
 
 Planner = Callable[[Catalog, Subject, Cluster, Wish], Plan]
 SHORTER = (131072, 65536, 32768, 16384, 8192, 4096)
-USABLE = 8192
+LEAST_ADVISED_LEN = 8192  # tokens of context that another model must reach to be named
 MOST_NEARBY = 4
 
 
@@ -97,7 +97,7 @@ class _Tips:
             yield f"{self._answer.subject.name} in {found.weights}: {_summary(found)}."
 
     def _fp8_cache(self) -> Iterator[str]:
-        if self._wish.kv_cache_dtype or self._answer.kv_cache_dtype != "auto":
+        if self._wish.kv_cache_dtype or self._answer.kv_cache_dtype not in ("auto", ""):
             return
         if found := self._try(replace(self._wish, kv_cache_dtype="fp8")):
             yield f"--kv-cache-dtype fp8, half the cache at some cost of quality: {_summary(found)}."
@@ -135,7 +135,7 @@ class _Tips:
         """The most capable other model that fits here with a context of some use."""
         wish = replace(_free(self._wish), weights=None, kv_cache_dtype=None)
         for model in self._others():
-            least = min(USABLE, self._wish.max_model_len or USABLE)
+            least = min(LEAST_ADVISED_LEN, self._wish.max_model_len or LEAST_ADVISED_LEN)
             named = replace(
                 self._answer.subject,
                 name=model.id,

@@ -3,11 +3,11 @@ not divide. Pure. Each answer is a sentence for people; an empty one means it ma
 
 from __future__ import annotations
 
-from seekserve.plan.facts import Family, Kernels
+from seekserve.plan.facts import Kernels
 from seekserve.plan.formats import Format
 from seekserve.plan.layout import Layout
 from seekserve.plan.shape import Shape
-from seekserve.plan.version import Version, read_version
+from seekserve.plan.version import Version, dotted, read_version
 from seekserve.plan.wish import Cluster, Subject, Wish
 
 BLOCK = 128  # weights that share a scale
@@ -17,7 +17,7 @@ MLA_TALK = "multi-head latent attention"
 def refused(subject: Subject, cluster: Cluster, kernels: Kernels, version: Version) -> str:
     """Why this model cannot run on this silicon with this vLLM."""
     return _attention(subject.shape, cluster, kernels) or _too_old(
-        subject.shape, subject.family, cluster, kernels, version
+        subject, cluster, kernels, version
     )
 
 
@@ -38,27 +38,26 @@ def _no_v41(shape: Shape, kernels: Kernels) -> bool:
     return shape.architecture.startswith("DeepseekV41") and kernels.v41 is None
 
 
-def _too_old(
-    shape: Shape, family: Family | None, cluster: Cluster, kernels: Kernels, version: Version
-) -> str:
+def _too_old(subject: Subject, cluster: Cluster, kernels: Kernels, version: Version) -> str:
+    shape, where = subject.shape, cluster.platform
     since = kernels.since.get(
         "v41" if shape.architecture.startswith("DeepseekV41") else "v4", "0.0"
     )
     needed = read_version(since) if shape.attention == "csa" else (0, 0)
-    known = family.min_vllm if family else "0.0"
+    known = subject.family.min_vllm if subject.family else "0.0"
     if isinstance(known, dict):
-        if cluster.platform.id not in known:
-            return f"{cluster.platform.name} is not known to run this model."
-        known = known[cluster.platform.id]
+        if where.id not in known:
+            return f"{where.name} is not known to run this model."
+        known = known[where.id]
     if shape.attention in ("csa", "dsa"):
         needed = max(needed, read_version(known))
     if version >= needed:
         return ""
-    return f"vLLM {_dotted(version)} is too old: it takes {_dotted(needed)} or newer."
-
-
-def _dotted(version: Version) -> str:
-    return f"{version[0]}.{version[1]}"
+    pinned = where.vllm is not None and version == read_version(where.vllm)
+    return (
+        f"{subject.name} needs vLLM {dotted(needed)} or newer on {where.name}; "
+        f"{dotted(version)} {'is what runs there' if pinned else 'was given'}."
+    )
 
 
 def too_long(subject: Subject, wish: Wish) -> str:
@@ -102,6 +101,8 @@ def indivisible(shape: Shape, form: Format, layout: Layout) -> str:
     if layout.dcp > 1 and shape.attention == "gqa" and layout.dcp * shape.kv_heads > tp:
         least = layout.dcp * shape.kv_heads
         return f"--dcp {layout.dcp} wants TP {least} or more with {shape.kv_heads} KV heads."
+    if layout.dcp > 1 and shape.window:
+        return f"--dcp {layout.dcp} cannot split the cache of layers with a sliding window."
     if tp % layout.dcp:
         return f"--dcp {layout.dcp} does not divide TP {tp}, whose ranks it takes."
     if layout.pp > shape.layers:

@@ -3,7 +3,8 @@
 A request's bytes are what vLLM divides its cache by to say how many requests of full length fit;
 `GPU KV cache size` in its log is that number times the length. For most models bytes per request are
 bytes per token times length. V4's are not: its windows and compressors also keep whatever is in
-flight, up to the scheduler's token budget, in pages padded to the size of the largest.
+flight, up to the scheduler's token budget, in pages padded to the size of the largest. Nor are those of
+models with a sliding window: its layers keep the window and what is in flight.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from seekserve.errors import Impossible
 from seekserve.plan.layout import Layout
 from seekserve.plan.shape import Compressed, Shape
+from seekserve.plan.window import Window
 
 BYTES = {"auto": 2.0, "bf16": 2.0, "bfloat16": 2.0, "float16": 2.0, "float32": 4.0}
 ONE_BYTE = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "int8_per_token_head", "fp8_per_token_head")
@@ -28,21 +30,22 @@ GROUPING = 1.036
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """`per_token` grows with the length; `per_flight` with min(length, tokens in flight)."""
+    """`per_token` grows with the length; `per_flight` with min(length, `window` + tokens in flight)."""
 
     per_token: float
     per_flight: float = 0.0
+    window: int = 0
 
     def request(self, length: int, in_flight: int) -> float:
         """Bytes that one request of `length` tokens may come to hold."""
-        return self.per_token * length + self.per_flight * min(length, in_flight)
+        return self.per_token * length + self.per_flight * min(length, self.window + in_flight)
 
 
 def cache(shape: Shape, dtype: str, layout: Layout) -> Cache:
     """The cache of the pipeline rank that holds most of it. Raises Impossible for an unknown dtype."""
     ranks = [layout.layers_of(shape.layers, rank) for rank in range(layout.pp)]
     caches = [_rank(shape, dtype, layout, layers) for layers in ranks]
-    return max(caches, key=lambda c: c.per_token)
+    return max(caches, key=lambda c: (c.per_token, c.per_flight))
 
 
 def _rank(shape: Shape, dtype: str, layout: Layout, layers: range) -> Cache:
@@ -50,10 +53,41 @@ def _rank(shape: Shape, dtype: str, layout: Layout, layers: range) -> Cache:
         return _compressed(shape, shape.compressed, dtype, layers)
     if shape.latent:
         return Cache(_latent(shape, dtype) * len(layers) / layout.dcp)
+    layer = _layer_bytes(shape, dtype, layout)
+    if shape.window:
+        return _windowed(layer, shape.window, shape.layers, layers)
+    return Cache(layer * len(layers))
+
+
+def _layer_bytes(shape: Shape, dtype: str, layout: Layout) -> float:
+    """Of one token in one layer of grouped-query attention, on one rank."""
     heads = max(1, shape.kv_heads // layout.tp)
-    replicas = max(1, layout.tp // shape.kv_heads)
-    shards = min(layout.dcp, replicas)
-    return Cache(2 * heads * shape.head * value_bytes(dtype) * len(layers) / shards)
+    shards = min(layout.dcp, max(1, layout.tp // shape.kv_heads))
+    return 2 * heads * shape.head * value_bytes(dtype) / shards
+
+
+def _windowed(layer: float, window: Window, count: int, here: range) -> Cache:
+    """Layers of each kind are dealt into groups of one size, the last of a kind padded; a block of any
+    group is as large as the largest here (vLLM 0.32, kv_cache_utils.py: ..._groups_uniform_page_size).
+    """
+    sliding = set(window.layers)
+    kinds = [[i for i in range(count) if (i in sliding) is slides] for slides in (False, True)]
+    sizes = [len(kind) for kind in kinds if kind]
+    size = max(sizes) if max(sizes) < 1.5 * min(sizes) else min(sizes)
+    groups = [-(-len(kind) // size) for kind in kinds]
+    dealt = [set(kind[i::n]) for kind, n in zip(kinds, groups, strict=True) for i in range(n)]
+    block = layer * max(len(group.intersection(here)) for group in dealt)
+    return Cache(block * groups[0], block * groups[1], window.size - 1)
+
+
+def read_bytes(shape: Shape, dtype: str, layout: Layout, length: int) -> float:
+    """What attention reads of a cache of `length` tokens to decode one more, on the fullest rank."""
+    if shape.window is None:
+        return cache(shape, dtype, layout).per_token * length
+    sliding, short = set(shape.window.layers), min(length, shape.window.size)
+    spans = [short if layer in sliding else length for layer in range(shape.layers)]
+    ranks = (layout.layers_of(shape.layers, rank) for rank in range(layout.pp))
+    return _layer_bytes(shape, dtype, layout) * max(sum(spans[i] for i in rank) for rank in ranks)
 
 
 def value_bytes(dtype: str) -> float:

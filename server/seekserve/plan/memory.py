@@ -21,7 +21,9 @@ Verdict = Literal["fits", "tight", "does_not_fit"]
 SPARE = 0.10  # of what a request needs; within it either way is tight
 UNSURE = 0.10  # of the overhead
 
-CONTEXT = 0.65 * GIB  # runtime context, libraries, allocator: 0.5-0.8 in single-card start-ups
+RUNTIME = (
+    0.65 * GIB
+)  # the device's runtime context, libraries, allocator: 0.5-0.8 in single-card start-ups
 COMMUNICATION = (
     0.2 * GIB
 )  # each further TP rank: 0.54-0.74 non-torch at TP2, 2.1 at TP8, ~3.5 at TP16
@@ -72,7 +74,7 @@ def overhead(shape: Shape, layout: Layout, step: Step, version: Version, platfor
     counted = step.graphs and version >= GRAPHS_COUNTED
     exchange = EXPERT_EXCHANGE if shape.experts and layout.dp > 1 else 0
     return Overhead(
-        context=CONTEXT,
+        context=RUNTIME,
         communication=COMMUNICATION * (layout.tp - 1 + (layout.pp > 1)) + exchange,
         activations=step.tokens * _per_token(shape, layout, version),
         logits=min(step.sequences, step.tokens) * shape.vocab * LOGITS,

@@ -17,7 +17,7 @@ from seekserve.plan.advice import advice
 from seekserve.plan.catalog import Catalog
 from seekserve.plan.commands import node_commands
 from seekserve.plan.facts import Kernels
-from seekserve.plan.fitting import Fit, fit
+from seekserve.plan.fitting import COMFORTABLE_LEN, USABLE_LEN, Fit, fit
 from seekserve.plan.formats import FORMATS, Format, read_format
 from seekserve.plan.layout import Layout
 from seekserve.plan.memory import Verdict
@@ -30,8 +30,6 @@ from seekserve.plan.wish import Cluster, Plan, Speed, Subject, Wish
 
 __all__ = ["cluster_here", "cluster_of", "plan", "subject_of", "survey"]
 
-COMFORTABLE = 32768  # tokens of context that a chat with reasoning wants
-USABLE = 16384
 FIDELITY = (
     "bf16", "fp16", "fp4fp8", "fp8", "mxfp8", "w8a8-ascend", "int8", "nvfp4", "w4a8-ascend", "mxfp4",
     "int4", "gptq", "awq", "bnb",
@@ -99,7 +97,7 @@ def _worth(catalog: Catalog, one: Plan) -> tuple[int, bool, bool, bool, float, i
     pictures on), then the larger and newer ones.
     """
     model = catalog.models[one.subject.name]
-    usable = one.max_model_len >= USABLE and one.verdict == "fits"
+    usable = one.max_model_len >= USABLE_LEN and one.verdict == "fits"
     reasons = catalog.families[model.family].thinking != "never"
     newest = model.released.toordinal()
     return RANK[one.verdict], usable, reasons, not model.sees, model.params_b, newest
@@ -173,7 +171,7 @@ def _drafting(subject: Subject, wish: Wish) -> list[bool]:
 
 def _best(found: list[Fit], wanted: int | None) -> Fit:
     """The first that fits as wanted, else comfortably, else usably; else what reaches furthest."""
-    for enough in (*filter(None, [wanted]), COMFORTABLE, USABLE):
+    for enough in (*filter(None, [wanted]), COMFORTABLE_LEN, USABLE_LEN):
         for one in found:
             if one.verdict == "fits" and one.length >= min(enough, one.full_length):
                 return one
@@ -204,7 +202,7 @@ def _told(
         weights_bytes=best.weights,
         overhead=best.overhead,
         kv_bytes=best.available,
-        kv_bytes_per_token=best.cache.per_token,
+        kv_bytes_per_token=best.cache.per_token or best.cache.per_flight,
         request_bytes=best.request,
         max_model_len=best.length,
         max_num_seqs=best.step.sequences,
@@ -218,14 +216,13 @@ def _told(
 
 
 def _refusal(subject: Subject, cluster: Cluster, wish: Wish, version: Version, why: str) -> Plan:
-    name = wish.weights or next(iter(subject.formats), "bf16")
+    """Nothing was planned: of the choices it has those alone that were asked for."""
     return Plan(
-        verdict="does_not_fit", subject=subject, cluster=cluster, weights=name,
-        kv_cache_dtype=wish.kv_cache_dtype or "auto",
-        layout=Layout(cluster.per_node, cluster.nodes, nodes=cluster.nodes),
+        verdict="does_not_fit", subject=subject, cluster=cluster, weights=wish.weights or "",
+        kv_cache_dtype=wish.kv_cache_dtype or "", layout=Layout(),
         utilization=wish.utilization or cluster.platform.utilization,
         weights_bytes=0, overhead=None, kv_bytes=0, kv_bytes_per_token=0, request_bytes=0,
-        max_model_len=wish.max_model_len or subject.context, max_num_seqs=0,
+        max_model_len=wish.max_model_len or 0, max_num_seqs=0,
         max_num_batched_tokens=0, enforce_eager=wish.enforce_eager, drafting=False,
         version=version, speed=Speed(), reasons=(why,),
     )  # fmt: skip

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from seekserve.plan.facts import Kernels
-from seekserve.plan.fitting import Fit
+from seekserve.plan.fitting import COMFORTABLE_LEN, CPU_REQUESTS, Fit
 from seekserve.plan.formats import alike
 from seekserve.plan.memory import GIB
-from seekserve.plan.version import sequences
+from seekserve.plan.version import dotted, sequences
 from seekserve.plan.wish import Plan
 
 
@@ -49,7 +49,35 @@ def _reasons(answer: Plan, best: Fit, kernels: Kernels) -> Iterator[str]:
             f"Others hold {1 - answer.cluster.free_share:.0%} of the memory: "
             f"--gpu-memory-utilization is lowered to {answer.utilization:.2f}."
         )
+    yield from _cache(answer, best)
     yield from _choices(answer, kernels)
+
+
+def _cache(answer: Plan, best: Fit) -> Iterator[str]:
+    """What the size of the KV cache or of a request's part of it stands on."""
+    if window := answer.subject.shape.window:
+        layers = f"{len(window.layers)} of {answer.subject.shape.layers} layers"
+        if best.cache.per_flight:
+            yield f"{layers} attend to {window.size:,} tokens: they hold those and what is in flight."
+        else:
+            yield (
+                f"{layers} attend to {window.size:,} tokens, but are counted as full attention, an upper "
+                f"bound: what vLLM {dotted(answer.version)} on {answer.cluster.platform.name} holds for them "
+                "is not known."
+            )
+    if answer.cluster.platform.id == "cpu" and best.room - best.available >= GIB:
+        yield (
+            f"The KV cache takes {best.available / GIB:.0f} of the {best.room / GIB:.0f} GiB that weights "
+            f"leave: {_host_share(answer, best)}. The rest stays the host's; VLLM_CPU_KVCACHE_SPACE sets it."
+        )
+
+
+def _host_share(answer: Plan, best: Fit) -> str:
+    length = f"{min(best.full_length, COMFORTABLE_LEN):,} tokens"
+    if best.available > best.room / 2 + GIB:
+        return "what one request needs"
+    requests = min(answer.max_num_seqs, CPU_REQUESTS)
+    return f"at most half, and at most what {requests} requests of {length} fill"
 
 
 def _choices(answer: Plan, kernels: Kernels) -> Iterator[str]:

@@ -32,25 +32,18 @@ BAR, PASTE = 52, 78
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
-    """The contract. None where a figure is not known or says nothing."""
-    layout, speed = plan.layout, plan.speed
+    """The contract. None where a figure is not known, or is of what was never planned."""
+    speed = plan.speed
     return {
         "verdict": plan.verdict,
         "model": plan.subject.name,
-        "weights": plan.weights,
-        "kv_cache_dtype": plan.kv_cache_dtype,
-        "layout": {
-            "tp": layout.tp,
-            "pp": layout.pp,
-            "dp": layout.dp,
-            "ep": layout.expert_ranks if layout.ep else 1,
-            "nodes": layout.nodes,
-            "gpus": layout.gpus,
-        },
+        "weights": plan.weights or None,
+        "kv_cache_dtype": plan.kv_cache_dtype or None,
+        "layout": _layout(plan),
         "memory": _memory(plan),
         "capacity": {
             "kv_cache_tokens": plan.kv_tokens if sized(plan) else None,
-            "max_model_len": plan.max_model_len,
+            "max_model_len": plan.max_model_len or None,
             "max_concurrency": _rounded(plan.max_concurrency, 2) if sized(plan) else None,
         },
         "speed": {
@@ -64,6 +57,19 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "reasons": list(plan.reasons),
         "advice": list(plan.advice),
     }
+
+
+def _layout(plan: Plan) -> dict[str, int | None]:
+    layout = plan.layout
+    sizes = {
+        "tp": layout.tp,
+        "pp": layout.pp,
+        "dp": layout.dp,
+        "ep": layout.expert_ranks if layout.ep else 1,
+        "nodes": layout.nodes,
+        "gpus": layout.gpus,
+    }
+    return {name: size if sized(plan) else None for name, size in sizes.items()}
 
 
 def _memory(plan: Plan) -> dict[str, float | int | None]:
@@ -111,7 +117,7 @@ def page(plan: Plan) -> RenderableType:
     head = Text.assemble(
         (WORDS[plan.verdict].upper(), f"bold {COLOURS[plan.verdict]}"),
         ("  " + plan.subject.name, "bold"),
-        f" in {plan.weights} on {plan.cluster.words}",
+        f"{f' in {plan.weights}' if plan.weights else ''} on {plan.cluster.words}",
     )
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from seekserve.errors import ConfigError
+from seekserve.plan.window import Window, read_window
 
 Attention = Literal["gqa", "mla", "dsa", "csa"]
 
@@ -79,6 +80,7 @@ class Shape:
     latent: Latent | None = None
     indexer: Indexer | None = None
     compressed: Compressed | None = None
+    window: Window | None = None
     mtp_layers: int = 0
     drafter_layers: int = 0
     drafter_experts: int = 0
@@ -100,8 +102,7 @@ SIZED = re.compile(
 
 def read_shape(config: Mapping[str, Any]) -> Shape:
     """The geometry in a config.json. Raises ConfigError naming what is missing or makes no sense."""
-    nested = config.get("text_config")
-    text = {**config, **(nested if isinstance(nested, Mapping) else {})}
+    text = text_of(config)
     architecture = _architecture(text)
     if not SIZED.fullmatch(architecture):
         raise ConfigError(
@@ -117,6 +118,12 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
             "Give a checkpoint's own config.json, unchanged.",
         ) from error
     return found
+
+
+def text_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a config.json, those of its text model over them where it has several parts."""
+    nested = config.get("text_config")
+    return {**config, **(nested if isinstance(nested, Mapping) else {})}
 
 
 def _architecture(c: Mapping[str, Any]) -> str:
@@ -144,6 +151,7 @@ def _shape(c: Mapping[str, Any]) -> Shape:
         latent=_latent(c),
         indexer=_indexer(c),
         compressed=_compressed(c),
+        window=read_window(c, architecture),
         mtp_layers=0 if c.get("dspark_block_size") else int(c.get("num_nextn_predict_layers") or 0),
         drafter_layers=_drafter_layers(c),
         drafter_experts=int(c.get("dspark_n_routed_experts") or c.get("n_routed_experts") or 0),
@@ -166,7 +174,7 @@ def _experts(c: Mapping[str, Any]) -> Experts | None:
         return None
     inner = int(c.get("moe_intermediate_size") or c["intermediate_size"])
     active = c.get("num_experts_per_tok") or c.get("experts_per_token")
-    beside = int(c.get("shared_expert_intermediate_size") or 0) // inner
+    beside = int(c.get("shared_expert_intermediate_size") or 0) // max(1, inner)
     return Experts(
         routed=int(routed),
         shared=int(c.get("n_shared_experts") or beside),

@@ -9,7 +9,7 @@ decoding without speculation: a drafter may make several tokens of what is read 
 from __future__ import annotations
 
 from seekserve.plan.formats import Format
-from seekserve.plan.kv import cache
+from seekserve.plan.kv import cache, read_bytes
 from seekserve.plan.layout import Layout
 from seekserve.plan.shape import Shape
 from seekserve.plan.weights import HALF, Slice, layer_slice
@@ -18,8 +18,8 @@ from seekserve.plan.wish import Cluster, Speed
 KERNEL_S = 1.5e-6  # a kernel that waits for the one before it, replayed from a graph
 KERNELS = {False: 8, True: 16}  # in a dense layer, in one of experts, at the least
 NEAR_S, FAR_S, APART_S = 5e-6, 8e-6, 15e-6  # an exchange over NVLink and its like, PCIe, a network
-CONTEXT = 1024  # tokens already in the cache when a token is decoded for the bound
-BUSY_CONTEXT = 4096  # tokens per sequence when the whole cache is busy: for the cost
+DECODE_LEN = 1024  # tokens already in the cache when a token is decoded for the bound
+BUSY_LEN = 4096  # tokens per sequence when the whole cache is busy: for the cost
 
 
 def bounds(
@@ -71,7 +71,7 @@ def _token_s(
     shape: Shape, form: Format, layout: Layout, cluster: Cluster, kv_dtype: str, bandwidth: float
 ) -> float:
     one_stage = Layout(layout.tp, 1, layout.dp, layout.ep, layout.dcp, layout.nodes)
-    cached = cache(shape, kv_dtype, one_stage).per_token * min(CONTEXT, shape.max_len)
+    cached = read_bytes(shape, kv_dtype, one_stage, min(DECODE_LEN, shape.max_len))
     read_s = (_stage_bytes(shape, form, layout, True) + cached) / bandwidth
     return read_s + _latency_s(shape, layout, cluster)
 
@@ -110,7 +110,8 @@ def _busy(
     sequences: int,
 ) -> float:
     """Tokens/s of one data-parallel rank whose cache is full of sequences: bandwidth alone."""
-    held = cache(shape, kv_dtype, layout).per_token * min(BUSY_CONTEXT, shape.max_len)
+    length = min(BUSY_LEN, shape.max_len)
+    held = cache(shape, kv_dtype, layout).request(length, 0)
     batch = min(sequences, int(max(0.0, kv_bytes) / held)) if held else 0
     if batch < 1:
         return 0.0
@@ -119,4 +120,5 @@ def _busy(
         touched = 1 - (1 - shape.experts.active / shape.experts.routed) ** (batch * layout.dp)
     active, full = (_stage_bytes(shape, form, layout, flag) for flag in (True, False))
     weights = max(active, touched * full)
-    return batch / ((weights + batch * held) / bandwidth)
+    cached = read_bytes(shape, kv_dtype, layout, length)
+    return batch / ((weights + batch * cached) / bandwidth)

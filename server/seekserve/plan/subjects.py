@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from seekserve.errors import ConfigError, Impossible, UnknownName
+from seekserve.plan import nicknames
 from seekserve.plan.catalog import Catalog
 from seekserve.plan.detect import Machine
 from seekserve.plan.facts import Accelerator, CatalogModel, Link, Platform
@@ -48,7 +49,7 @@ def cluster_of(
     if name.lower() == GENERIC:
         accelerator = _generic(memory_gib, bandwidth_gbs, platform)
     else:
-        accelerator = catalog.accelerator(name, memory_gib)
+        accelerator = nicknames.accelerator(catalog, name, memory_gib)
     if bandwidth_gbs:
         accelerator = accelerator.model_copy(update={"bandwidth_gbs": bandwidth_gbs})
     size = memory_gib or accelerator.memory_gib
@@ -66,9 +67,14 @@ def cluster_of(
 
 
 def _counted(gpu: str) -> tuple[str, int]:
-    """`4090:4`, `4 x 4090` or `4090` -> name and count. Raises Impossible."""
-    found = re.fullmatch(r"\s*(\d+)\s*[xX*]\s*(.+)", gpu)
-    name, count = (found[2], found[1]) if found else gpu.partition(":")[::2]
+    """`4090:4`, `4 x 4090`, `4090 x4` or `4090` -> name and count. Raises Impossible."""
+    name, count = gpu.partition(":")[::2]
+    if found := re.fullmatch(r"\s*(\d+)\s*[xX*×]\s*(.+)", gpu):
+        name, count = found[2], found[1]
+        if name.isdecimal() and int(name) < int(count):  # 4090x2: nobody has so many cards
+            name, count = count, name
+    elif found := re.fullmatch(r"(.*\d.*?)(?:\s+[xX]|(?<=\d)[xX]|\s*[*×])\s*(\d+)\s*", gpu):
+        name, count = found[1], found[2]
     if "," in gpu:
         raise Impossible(
             f"--gpu {gpu[:60]!r} names different cards; a model runs on cards that are alike.",
@@ -148,7 +154,7 @@ def subject_of(catalog: Catalog, text: str) -> Subject:
     if path.exists() or text.endswith(".json"):
         return _from_file(path / "config.json" if path.is_dir() else path)
     try:
-        model = catalog.model(text)
+        model = nicknames.model(catalog, text)
         weights = catalog.variant_of(text) if "/" in text else None
         only = weights if weights and text.lower() != model.repo.lower() else ""
         return of_catalog(catalog, model, only=only)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -16,8 +17,9 @@ from seekserve.plan.facts import Accelerator, CatalogModel
 from seekserve.plan.memory import GIB
 from seekserve.plan.report import COLOURS, WORDS, figure, sized
 from seekserve.plan.wish import Plan
-from seekserve.settings import Tier
+from seekserve.settings import Rung, Tier
 
+UNCUT = 10_000  # columns: more than any table asks for
 WIDE = 118  # columns from which a survey has room for the reasons beside the figures
 
 
@@ -44,19 +46,36 @@ class Survey:
         if self.plans:
             yield Text(f"\n{self.plans[0].cluster.words}\n", style="bold")
         if runs:
-            yield _runs(runs, options.max_width >= WIDE)
+            yield Whole(_runs(runs, options.max_width >= WIDE))
             name = runs[0].subject.name
             yield Text(f"* the best. For its command add --model {name}\n")
         else:
             yield Text("No model of the catalog fits.\n", style="red")
         if large:
-            yield _large(large)
+            yield Whole(_large(large))
             yield Text()
         refused = [plan for plan in rest if not sized(plan)]
         for reason in dict.fromkeys(_why(plan) for plan in refused):
             names = ", ".join(plan.subject.name for plan in refused if _why(plan) == reason)
             yield Text(reason, style="bold")
             yield Padding(names, (0, 0, 1, 2), expand=False)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A table that is never cut: it runs over the edge of a window that is too narrow for its ids."""
+
+    table: Table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        free = options.update(width=UNCUT)
+        for column in self.table.columns:
+            if column.no_wrap:
+                cells = (column.header, *column.cells)
+                sizes = [Measurement.get(console, free, cell).maximum for cell in cells]
+                column.min_width = max(sizes)
+        least = Measurement.get(console, free, self.table).minimum
+        yield from console.render(self.table, options.update(width=max(least, options.max_width)))
 
 
 def _runs(plans: Sequence[Plan], wide: bool) -> Table:
@@ -107,7 +126,7 @@ def short_layout(plan: Plan) -> str:
     return " ".join([*words, *(["EP"] if layout.ep else [])]) or "-"
 
 
-def accelerators(entries: Iterable[Accelerator]) -> Table:
+def accelerators(entries: Iterable[Accelerator]) -> Whole:
     table = _table("id", "~name", ">GiB", ">GB/s", ">TFLOPS", "~link", "platform")
     for entry in entries:
         memory = "host's" if entry.memory_gib is None else f"{entry.memory_gib:.1f}"
@@ -117,10 +136,10 @@ def accelerators(entries: Iterable[Accelerator]) -> Table:
         speed = f"{entry.bandwidth_gbs:,.0f}"
         table.add_row(entry.id, Text(name), memory, speed, rate, Text(link), entry.platform)
     table.caption = "TFLOPS: dense, 16 bit. All figures are of one device as vLLM sees it."
-    return table
+    return Whole(table)
 
 
-def models(entries: Iterable[CatalogModel]) -> Table:
+def models(entries: Iterable[CatalogModel]) -> Whole:
     table = _table("id", ">billions", ">context", "kind", "~licence", "~weights", gap=0)
     for entry in entries:
         size = f"{entry.params_b:g}"
@@ -129,13 +148,38 @@ def models(entries: Iterable[CatalogModel]) -> Table:
         context = _tokens(entry.context)
         table.add_row(entry.id, size, context, entry.kind, Text(entry.licence), formats)
     table.caption = "billions: of parameters, and how many of them a token uses."
-    return table
+    return Whole(table)
 
 
-def tiers(entries: Iterable[Tier]) -> Table:
-    table = _table("tier", "~about")
-    for entry in entries:
-        table.add_row(entry.tier, Text(" ".join(entry.about.split())))
+@dataclass(frozen=True)
+class Tiers:
+    """Each tier, what it is for, and its ladder: the first rung that fits is taken."""
+
+    entries: tuple[Tier, ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for entry in self.entries:
+            yield Text.assemble((entry.tier, "bold"), f"  {' '.join(entry.about.split())}")
+            if entry.ladder:
+                yield Whole(_ladder(entry.ladder))
+            elif "model" in entry.engine.model_fields_set:
+                yield Text(f"  {entry.engine.model}")
+            yield Text()
+        yield Text("least context: what a rung must reach to be taken. any: the planner's choice.")
+
+
+def tiers(entries: Iterable[Tier]) -> Tiers:
+    return Tiers(tuple(entries))
+
+
+def _ladder(rungs: Iterable[Rung]) -> Table:
+    table = _table("", "model", "weights", ">least context", "~")
+    for rung in rungs:
+        cache = f"{rung.kv_cache_dtype} cache" if rung.kv_cache_dtype else ""
+        only = f"only on {', '.join(rung.platforms)}" if rung.platforms else ""
+        never = f"not on {', '.join(rung.not_arch)}" if rung.not_arch else ""
+        notes = ", ".join(filter(None, (cache, only, never)))
+        table.add_row("", rung.model, rung.weights or "any", _tokens(rung.context), Text(notes))
     return table
 
 
