@@ -97,6 +97,8 @@ def shape(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump(exclude_unset=True))
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return list(value) if isinstance(value, tuple) else value

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Flag = str | int | float | bool | list[str] | dict[str, Any]
 Positive = Annotated[int, Field(gt=0)]
@@ -98,6 +98,29 @@ class Limits(Frozen):
     thinking_tokens: Positive | None = None
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+Price = Annotated[float, Field(ge=0)]
+
+
+class Tenancy(Frozen):
+    """One class of keys: what it is promised, and how long it waits."""
+
+    share: Share
+    max_wait_s: Seconds = 120
+    ttft_target_s: Seconds = 10
+    queued: Positive = 1024
+    thinking_tokens: Positive | None = None
+
+
+class Prices(Frozen):
+    """Per million tokens, in one currency; nothing by default, since whose money it is is yours."""
+
+    prompt: Price = 0
+    cached: Price = 0
+    completion: Price = 0
+    currency: Literal["USD", "CNY"] = "USD"
+
+
 class Alias(Frozen):
     """Another name for a model, with what it stands for. `model` None is the first there is."""
 
@@ -130,6 +153,23 @@ class Tier(Frozen):
     defaults: Defaults = Defaults()
     limits: Limits = Limits()
     dialect: Dialect = Dialect()
+    classes: dict[str, Tenancy] = {
+        "enterprise": Tenancy(share=0.6, max_wait_s=60, ttft_target_s=5),
+        "public": Tenancy(share=0.3, max_wait_s=30),
+        "batch": Tenancy(share=0.1, max_wait_s=600, ttft_target_s=300, queued=4096),
+    }
+    default_class: str = "public"
+    prices: Prices = Prices()
+    ledger_days: Positive = 400
+
+    @model_validator(mode="after")
+    def classes_fit(self) -> Self:
+        total = sum(one.share for one in self.classes.values())
+        if total > 1 + 1e-9:
+            raise ValueError(f"the shares of classes add up to {total:.2f}, more than 1")
+        if self.default_class not in self.classes:
+            raise ValueError(f"default_class {self.default_class!r} is none of classes")
+        return self
 
 
 class Listen(Frozen):
