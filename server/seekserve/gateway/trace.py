@@ -37,6 +37,8 @@ class Trace:
     engine_id: str
     shape: Shape | None = None
     route: str = "other"
+    key: str = ""
+    key_class: str = ""
     model: str = ""
     status: int = 0
     finish: str = ""
