@@ -2,6 +2,8 @@
 
 A request names its fault in the last user message or prompt, `fault:NAME key=value ...`; NAME is a
 method `f_NAME` below. Without one the answer is healthy: three words of reasoning, three of content.
+Here a token is a character, so a prompt in tokens is a text again; its fault is `then:NAME`, since
+`fault` has been met by the /tokenize that made it.
 """
 
 from __future__ import annotations
@@ -31,12 +33,17 @@ class Teller(Protocol):
     """The engine, as far as an answer needs it."""
 
     tokens: int
+    embeds: bool
 
 
 def event(data: Any, spaced: bool = False) -> bytes:
     marks = (", ", ": ") if spaced else (",", ":")
     text = data if isinstance(data, str) else json.dumps(data, separators=marks)
     return f"data: {text}\n\n".encode()
+
+
+def flat(content: Any) -> str:
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
 class Answer:
@@ -46,8 +53,12 @@ class Answer:
         self.engine, self.writer, self.body = engine, writer, body
         self.chat = path.endswith("/chat/completions")
         self.tokenize = path == "/tokenize"
-        said = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
-        words = re.findall(r"(\w+)[=:](\S+)", said[:200] if isinstance(said, str) else "")
+        self.embed = path.endswith("/embeddings")
+        told = body.get("prompt", body.get("input"))
+        said = body["messages"][-1].get("content") if "messages" in body else told
+        self.stepped = isinstance(said, list) and all(isinstance(token, int) for token in said)
+        said = "".join(chr(token % 0xD800) for token in said) if self.stepped else said
+        words = re.findall(r"(\w+)[=:]([^\s<]+)", said[:200] if isinstance(said, str) else "")
         self.knobs = dict(words)
         self.count = int(self.knobs.get("tokens", 6))
         self.spaced = False
@@ -67,10 +78,14 @@ class Answer:
     def delta(self, number: int) -> bytes:
         key = "reasoning" if number < self.count // 2 else "content"
         if not self.chat:
-            choice: dict[str, Any] = {"index": 0, "text": f" w{number}"}
+            choice: dict[str, Any] = {"index": 0, "text": self.word(number)}
             return self.chunk([choice | {"logprobs": None, "finish_reason": None}])
         said = {"index": 0, "delta": {key: f" w{number}"}, "logprobs": None}
         return self.chunk([said | {"finish_reason": None, "token_ids": None}])
+
+    def word(self, number: int) -> str:
+        """Of a text; the one numbered `closes` ends the reasoning."""
+        return "</think>" if number == int(self.knobs.get("closes", -1)) else f" w{number}"
 
     def events(self) -> list[bytes]:
         """A whole healthy stream, event by event."""
@@ -90,7 +105,7 @@ class Answer:
         ]
 
     def whole(self) -> bytes:
-        words = [f" w{number}" for number in range(self.count)]
+        words = [self.word(number) for number in range(self.count)]
         half = self.count // 2
         message: dict[str, Any] = {
             "role": "assistant",
@@ -141,15 +156,32 @@ class Answer:
             await self.full(self.whole())
 
     async def run(self) -> None:
-        name = self.knobs.get("fault", "tokens" if self.tokenize else "")
+        plain = "tokens" if self.tokenize else "vectors" if self.embed else ""
+        name = self.knobs.get("then" if self.stepped else "fault", plain)
         fault: Callable[[], Awaitable[None]] = getattr(self, f"f_{name}", self.healthy)
         await fault()
 
     async def f_tokens(self) -> None:
-        """What vLLM's /tokenize answers; here a token is a character."""
-        count = sum(len(message.get("content") or "") for message in self.body["messages"])
-        told = {"count": count, "max_model_len": 2048, "tokens": [7] * count, "token_strs": None}
-        await self.full(json.dumps(told).encode())
+        """What vLLM's /tokenize answers; a conversation ends with the opening of an answer."""
+        spoken = self.body.get("messages") or [{"content": self.body.get("prompt")}]
+        text = "".join(flat(message.get("content") or "") for message in spoken)
+        told: dict[str, Any] = {"count": len(text), "max_model_len": 2048, "token_strs": None}
+        if self.body.get("return_token_strs"):
+            on = (self.body.get("chat_template_kwargs") or {}).get("thinking", True)
+            text += "<think>" if on else "</think>"
+            told["token_strs"] = list(text)
+        await self.full(json.dumps(told | {"tokens": [ord(c) for c in text]}).encode())
+
+    async def f_vectors(self) -> None:
+        if not self.engine.embeds:
+            await self.f_no_route()
+            return
+        given = self.body["input"]
+        texts = given if isinstance(given, list) else [given]
+        data = [{"object": "embedding", "index": n, "embedding": [0.5]} for n in range(len(texts))]
+        usage = {"prompt_tokens": 3, "total_tokens": 3, "completion_tokens": 0}
+        told = {"id": "embd-1", "object": "list", "created": 1, "model": self.body["model"]}
+        await self.full(json.dumps(told | {"data": data, "usage": usage}).encode())
 
     async def f_no_route(self) -> None:
         await self.full(b'{"detail":"Not Found"}', status=404)

@@ -61,6 +61,7 @@ class Engine:
     def __init__(self, knobs: argparse.Namespace) -> None:
         self.knobs = knobs
         self.running = self.tokens = self.connections = 0
+        self.embeds: bool = knobs.embeds
         self.seen: list[Any] = []
 
     async def client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -129,6 +130,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="else this port of 127.0.0.1")
     parser.add_argument("--model", action="append", default=[], help="a model id to list")
     parser.add_argument("--bare", action="store_true", help="model ids only: no /metrics, /health")
+    parser.add_argument("--embeds", action="store_true", help="serve /v1/embeddings")
     parser.add_argument("--ready-after", type=float, default=0.0, help="seconds before it listens")
     parser.add_argument("--exit-early", type=int, help="exit with this code instead of listening")
     parser.add_argument("--trace", action="store_true", help="print a traceback before exiting")

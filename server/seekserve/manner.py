@@ -11,7 +11,8 @@ class Manner:
     """`thinking`: hybrid formats have a switch, others always or never do; unknown ones are asked as
     if they had it. `fim`: how a prompt with a suffix is told, by vLLM's own field or by DeepSeek's
     three markers in the text, or not at all. `effort`: whether the template knows levels of effort.
-    `budget`: whether the engine is known to end the thinking after a number of tokens.
+    `budget`: whether the engine is known to end the thinking after a number of tokens,
+    `priority` whether it is known to schedule by it.
     """
 
     family: str = ""
@@ -19,6 +20,7 @@ class Manner:
     fim: Literal["field", "markers", "no"] = "field"
     effort: bool = True
     budget: bool = False
+    priority: bool = False
 
 
 UNKNOWN = Manner()

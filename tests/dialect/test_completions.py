@@ -9,6 +9,7 @@ import pytest
 from seekserve.dialect.completions import Completions, to_engine
 from seekserve.dialect.terms import Terms
 from seekserve.errors import BadRequest
+from seekserve.manner import Manner
 from seekserve.settings import Defaults
 
 DEFAULTS = Defaults(max_tokens=100, temperature=0.5, top_p=0.9)
@@ -73,3 +74,57 @@ def test_an_answer_holds_what_the_api_knows() -> None:
 def test_events_pass_untouched() -> None:
     event = b'data: {"choices":[{"text":"\\"reasoning\\":"}]}\n\n'
     assert Completions().voice(True).events(event) == event
+
+
+def filled(fim: Any, **given: Any) -> dict[str, Any]:
+    terms = Terms(DEFAULTS, manner=Manner("f", fim=fim))
+    return to_engine({"model": "m", "prompt": "p", "suffix": "s"} | given, terms)
+
+
+def test_filling_in_by_the_engines_own_field() -> None:
+    for terms in (Terms(DEFAULTS), Terms(DEFAULTS, manner=Manner("f", fim="field"))):
+        told = to_engine({"model": "m", "prompt": "p", "suffix": "s"}, terms)
+        assert (told["prompt"], told["suffix"]) == ("p", "s")
+
+
+@pytest.mark.parametrize(("prompt", "suffix"), [("p", "s"), ("p", ""), ("a\nb ", " é")])
+def test_filling_in_by_markers(prompt: str, suffix: str) -> None:
+    told = filled("markers", prompt=prompt, suffix=suffix)
+    assert told["prompt"] == f"<｜fim▁begin｜>{prompt}<｜fim▁hole｜>{suffix}<｜fim▁end｜>"
+    assert "suffix" not in told
+
+
+def test_a_model_that_cannot_fill_in() -> None:
+    with pytest.raises(BadRequest) as refused:
+        filled("no")
+    assert (refused.value.param, refused.value.code) == ("suffix", "unsupported_parameter")
+    assert "(f)" in refused.value.message
+    assert filled("no", suffix=None)["prompt"] == "p"
+
+
+@pytest.mark.parametrize("fim", ["field", "markers"])
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"prompt": ["a", "b"]}, "prompt"),
+        ({"prompt": ["a"]}, "prompt"),
+        ({"prompt": [1, 2]}, "prompt"),
+        ({"prompt": [[1], [2]]}, "prompt"),
+        ({"echo": True}, "echo"),
+        ({"echo": False}, ""),
+    ],
+)
+def test_what_does_not_go_with_a_suffix(fim: Any, given: dict[str, Any], param: str) -> None:
+    if not param:
+        assert filled(fim, **given)
+        return
+    with pytest.raises(BadRequest) as refused:
+        filled(fim, **given)
+    assert refused.value.param == param
+    assert to_engine({"model": "m", "prompt": "p"} | given, Terms(DEFAULTS))
+
+
+def test_users_have_their_own_part_of_the_cache() -> None:
+    salts = {sent(user_id=user).get("cache_salt") for user in ("a", "b", "", None)}
+    assert len(salts) == 3 and None in salts
+    assert sent(user_id="a")["cache_salt"] == Terms().salt("a") != Terms(tenant="t").salt("a")

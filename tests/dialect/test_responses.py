@@ -22,7 +22,8 @@ USAGE = {
     "prompt_tokens_details": {"cached_tokens": 8},
     "completion_tokens_details": {"reasoning_tokens": 3},
 }
-TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": True}
+NOTHING = {"type": "object", "additionalProperties": False}
+TOOL = {"type": "function", "name": "f", "parameters": NOTHING, "strict": True}
 CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
 
 
@@ -85,7 +86,7 @@ def test_two_turns_in_a_row_stay_two() -> None:
 
 def test_tools_are_nested_and_chosen() -> None:
     body = sent(tools=[TOOL], tool_choice={"type": "function", "name": "f"})
-    function = {"name": "f", "parameters": {"type": "object"}, "strict": True}
+    function = {"name": "f", "parameters": NOTHING, "strict": True}
     assert body["tools"] == [{"type": "function", "function": function}]
     assert body["tool_choice"] == {"type": "function", "function": {"name": "f"}}
     assert sent(tools=[TOOL], tool_choice="required")["tool_choice"] == "required"

@@ -7,20 +7,20 @@ names stand for is a setting (dialect.claude).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from seekserve.api import body
 from seekserve.api.anthropic_schemas import CountTokensRequest, MessagesRequest
-from seekserve.api.named import Names
+from seekserve.api.named import Names, ask
 from seekserve.api.schemas import Body
 from seekserve.api.straight import Endpoint
 from seekserve.dialect import anthropic, anthropic_answer, prefix
 from seekserve.dialect.anthropic_begun import Begun
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import BadRequest
-from seekserve.gateway.ask import Ask, encoded
 from seekserve.gateway.relay import Gateway, Relay
 from seekserve.gateway.trace import trace_of
 from seekserve.settings import Limits, Tier
@@ -43,11 +43,11 @@ class Anthropic:
         stream = bool(asked.stream)
         if wanted["messages"][-1]["role"] != "assistant":
             accent = anthropic.Messages(asked.model)
-            return Relay(self._gateway, Ask(named.model, encoded(wanted), stream, True, accent))
+            return Relay(self._gateway, ask(wanted, accent, stream))
         prefix.check(wanted)
         begun = Begun(asked.model, prefix.thinks_on(wanted))
-        ask = Ask(named.model, b"", stream, True, begun, lambda: prefix.steps(wanted))
-        return Relay(self._gateway, ask)
+        steps = partial(prefix.steps, wanted)
+        return Relay(self._gateway, ask(wanted, begun, stream, steps=steps))
 
     async def count_tokens(self, request: Request) -> Response:
         """How many tokens a conversation is, as the engine's own tokenizer and template have it."""
@@ -56,7 +56,7 @@ class Anthropic:
         given = asked.model_dump(exclude_unset=True, by_alias=True) | {"model": named.model}
         wanted = anthropic.to_count(given, named.terms)
         accent = anthropic.Count(asked.model)
-        return Relay(self._gateway, Ask(named.model, encoded(wanted), False, False, accent))
+        return Relay(self._gateway, ask(wanted, accent, False, aside=True))
 
     async def _asked(self, request: Request, route: str, schema: type[body.Model]) -> body.Model:
         trace_of(request.scope).route = route

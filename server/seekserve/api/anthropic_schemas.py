@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seekserve.api.schemas import Body
+from seekserve.api.schemas import MOST, Body
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
 
@@ -90,7 +90,10 @@ class MessagesToolChoice(BaseModel):
 class MessagesThinking(BaseModel):
     type: Literal["enabled", "disabled", "adaptive", "between_tools"]
     budget_tokens: int | None = Field(
-        None, ge=0, description="Most tokens to think for, where the engine keeps such a budget."
+        None,
+        ge=0,
+        le=MOST,
+        description="Most tokens to think for, where the engine keeps such a budget.",
     )
 
 
@@ -105,6 +108,12 @@ class OutputConfig(BaseModel):
     format: OutputFormat | None = None
 
 
+class Metadata(BaseModel):
+    user_id: str | None = Field(
+        None, description="Your user: keeps its part of the prefix cache apart from others'."
+    )
+
+
 class CountTokensRequest(Body):
     """POST /v1/messages/count_tokens"""
 
@@ -115,6 +124,7 @@ class CountTokensRequest(Body):
     tool_choice: MessagesToolChoice | None = None
     thinking: MessagesThinking | None = None
     output_config: OutputConfig | None = None
+    metadata: Metadata | None = None
 
 
 class MessagesRequest(CountTokensRequest):
@@ -125,4 +135,4 @@ class MessagesRequest(CountTokensRequest):
     stop_sequences: list[str] | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=0)
+    top_k: int | None = Field(None, ge=0, le=MOST)

@@ -102,7 +102,9 @@ def _explain(error: ValidationError) -> BadRequest:
     """The deepest of the complaints: of a union's branches, the one that came furthest."""
     items = error.errors(include_input=False, include_url=False)
     worst = max(items, key=lambda item: len(item["loc"]))
-    path = ".".join(str(part)[:80] for part in worst["loc"] if not _is_branch(part))
+    first, *rest = worst["loc"] or ("",)
+    steps = [] if first in _FREE else [part for part in rest if not _is_branch(part)]
+    path = ".".join(str(part)[:80] for part in (first, *steps))
     if worst["type"] == "json_invalid":
         return BadRequest(f"The body is not JSON: {worst['msg']}.", code="invalid_json")
     if worst["type"] == "model_type" and not path:
@@ -139,3 +141,4 @@ def _is_branch(part: int | str) -> bool:
 
 
 _BRANCHES = frozenset({"str", "system", "developer", "user", "assistant", "tool", "int"})
+_FREE = ("logit_bias", "metadata")  # their keys are the client's own, and not repeated

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from seekserve.api import body
-from seekserve.api.named import Names
-from seekserve.api.schemas import Body, Token
+from seekserve.api.named import Names, ask
+from seekserve.api.openai import PREFIXES
+from seekserve.api.schemas import MOST, Body, Token
 from seekserve.api.straight import Endpoint
 from seekserve.dialect import embeddings
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import BadRequest
-from seekserve.gateway.ask import Ask, encoded
 from seekserve.gateway.relay import Gateway, Relay
 from seekserve.gateway.trace import trace_of
 from seekserve.settings import Limits, Tier
@@ -26,7 +26,7 @@ class EmbeddingsRequest(Body):
     model: str = Field(min_length=1, max_length=256)
     input: str | list[str] | list[Token] | list[list[Token]]
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: int | None = Field(None, ge=1)
+    dimensions: int | None = Field(None, ge=1, le=MOST)
     user: str | None = Field(None, description="Without effect.")
 
 
@@ -44,9 +44,7 @@ class Embeddings:
         _check(asked, limits)
         named = self._names.find(request, asked.model)
         wanted = embeddings.to_engine(asked.model_dump(exclude_none=True) | {"model": named.model})
-        return Relay(
-            self._gateway, Ask(named.model, encoded(wanted), False, False, embeddings.Embeddings())
-        )
+        return Relay(self._gateway, ask(wanted, embeddings.Embeddings(), False))
 
 
 def _check(asked: EmbeddingsRequest, limits: Limits) -> None:
@@ -60,14 +58,13 @@ def _check(asked: EmbeddingsRequest, limits: Limits) -> None:
 
 
 def straight(endpoints: Embeddings) -> dict[str, Endpoint]:
-    return {"/v1/embeddings": endpoints.create, "/embeddings": endpoints.create}
+    return {f"{at}/embeddings": endpoints.create for at in PREFIXES}
 
 
 def router(endpoints: Embeddings) -> APIRouter:
     routes = APIRouter(tags=["inference"], default_response_class=Response)
-    for path, shown in (("/v1/embeddings", True), ("/embeddings", False)):
-        schema = {"x-schema": EmbeddingsRequest.__name__}
-        routes.add_api_route(
-            path, endpoints.create, methods=["POST"], include_in_schema=shown, openapi_extra=schema
-        )
+    schema = {"x-schema": EmbeddingsRequest.__name__}
+    for at in PREFIXES:
+        about: dict[str, Any] = {"include_in_schema": at == "/v1", "openapi_extra": schema}
+        routes.add_api_route(f"{at}/embeddings", endpoints.create, methods=["POST"], **about)
     return routes

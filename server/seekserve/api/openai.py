@@ -10,13 +10,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from seekserve.api import body
-from seekserve.api.named import Named, Names
+from seekserve.api.named import Named, Names, ask, permit, permitted
 from seekserve.api.schemas import ChatRequest, CompletionRequest, Sampling
 from seekserve.api.straight import Endpoint
 from seekserve.dialect import chat, completions, continued, models, prefix
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.probe import ModelCard
-from seekserve.gateway.ask import Accent, Ask, Steps, encoded
+from seekserve.gateway.ask import Accent, Steps
 from seekserve.gateway.relay import Gateway, Relay
 from seekserve.gateway.trace import trace_of
 from seekserve.settings import Tier
@@ -40,7 +40,7 @@ class OpenAI:
         wanted = chat.to_engine(given, named.terms)
         if not prefix.begun(given):
             return self._relay(asked, wanted, chat.Chat(self._usage_last))
-        accent = continued.Continued(prefix.thinks_on(wanted))
+        accent = continued.Continued(prefix.thinks_on(wanted), self._usage_last)
         return self._relay(asked, wanted, accent, lambda: prefix.steps(wanted))
 
     async def completions(self, request: Request) -> Response:
@@ -51,18 +51,29 @@ class OpenAI:
         return self._relay(asked, wanted, completions.Completions(self._usage_last))
 
     async def models(self, request: Request) -> Response:
-        """The models of every engine, and the names that stand for them."""
+        """The models of every engine, and the names that stand for them.
+
+        In Anthropic's shape for those who send anthropic-version, or ask below /anthropic.
+        """
         trace_of(request.scope).route = "models"
-        own = [self._model(name) for name in self._fleet.cards()]
-        others = [self._model(model, name) for name, model in self._names.aliases().items()]
-        return JSONResponse(models.listing(own + others))
+        names = {name: name for name in self._fleet.cards()} | self._names.aliases()
+        mine = [
+            self._model(model, name)
+            for name, model in names.items()
+            if permitted(request, name, model)
+        ]
+        theirs = "anthropic-version" in request.headers or request.scope["path"].startswith(
+            "/anthropic/"
+        )
+        return JSONResponse(models.anthropic_listing(mine) if theirs else models.listing(mine))
 
     async def model(self, request: Request, model: str) -> Response:
         """One model, by its id."""
         trace_of(request.scope).route = "models"
-        stands_for = self._names.aliases().get(model)
-        self._fleet.card(stands_for or model)
-        return JSONResponse(self._model(stands_for or model, model))
+        own = self._names.aliases().get(model, model)
+        permit(request, model, own)
+        self._fleet.card(own)
+        return JSONResponse(self._model(own, model))
 
     def _model(self, name: str, called: str = "") -> dict[str, Any]:
         card = self._fleet.cards().get(name) or ModelCard(name)
@@ -88,8 +99,7 @@ class OpenAI:
         steps: Callable[[], Steps] | None = None,
     ) -> Response:
         show_usage = bool(asked.stream_options and asked.stream_options.include_usage)
-        ask = Ask(wanted["model"], encoded(wanted), bool(asked.stream), show_usage, accent, steps)
-        return Relay(self._gateway, ask)
+        return Relay(self._gateway, ask(wanted, accent, bool(asked.stream), show_usage, steps))
 
 
 def _given(asked: Sampling, named: Named) -> dict[str, Any]:
@@ -119,6 +129,7 @@ def router(openai: OpenAI) -> APIRouter:
         _add(routes, f"{at}/completions", openai.completions, "POST", shown, CompletionRequest)
         _add(routes, f"{at}/models", openai.models, "GET", shown)
         _add(routes, f"{at}/models/{{model:path}}", openai.model, "GET", shown)
+    _add(routes, "/anthropic/v1/models", openai.models, "GET", True)
     return routes
 
 

@@ -11,13 +11,13 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from seekserve.api import body
-from seekserve.api.named import Names
+from seekserve.api.named import Names, ask
+from seekserve.api.openai import PREFIXES
 from seekserve.api.schemas import Body, Thinking
 from seekserve.api.straight import Endpoint
 from seekserve.dialect import responses
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import BadRequest, NotFound
-from seekserve.gateway.ask import Ask, encoded
 from seekserve.gateway.relay import Gateway, Relay
 from seekserve.gateway.trace import trace_of
 from seekserve.settings import Limits, Tier
@@ -167,8 +167,7 @@ class Responses:
         given = asked.model_dump(exclude_unset=True, by_alias=True) | {"model": named.model}
         wanted = responses.to_engine(given, named.terms)
         accent = responses.Responses(given, wanted, limits.answer_mib << 20)
-        ask = Ask(named.model, encoded(wanted), bool(asked.stream), True, accent)
-        return Relay(self._gateway, ask)
+        return Relay(self._gateway, ask(wanted, accent, bool(asked.stream)))
 
     async def stored(self, request: Request, rest: str) -> Response:
         """What there is to be had of an earlier response: nothing."""
@@ -191,17 +190,17 @@ def _check(asked: ResponsesRequest, limits: Limits) -> None:
 
 def straight(endpoints: Responses) -> dict[str, Endpoint]:
     """The hot routes, by exact path."""
-    return {"/v1/responses": endpoints.create, "/responses": endpoints.create}
+    return {f"{at}/responses": endpoints.create for at in PREFIXES}
 
 
 def router(endpoints: Responses) -> APIRouter:
     """The table of routes."""
     routes = APIRouter(tags=["inference"], default_response_class=Response)
     schema = {"x-schema": ResponsesRequest.__name__}
-    for prefix, shown in (("/v1/responses", True), ("/responses", False)):
-        create = {"include_in_schema": shown, "openapi_extra": schema}
-        routes.post(prefix, **create)(endpoints.create)  # type: ignore[arg-type]
+    for at in PREFIXES:
+        create = {"include_in_schema": at == "/v1", "openapi_extra": schema}
+        routes.post(f"{at}/responses", **create)(endpoints.create)  # type: ignore[arg-type]
         for method in ("GET", "DELETE", "POST"):
-            path = prefix + "/{rest:path}"
+            path = at + "/responses/{rest:path}"
             routes.add_api_route(path, endpoints.stored, methods=[method], include_in_schema=False)
     return routes

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Token = Annotated[int, Field(ge=0)]
+MOST = 2**31 - 1  # of what the engine keeps as an int32; JSON knows no bound
+Token = Annotated[int, Field(ge=0, le=MOST)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
@@ -97,7 +98,7 @@ class NamedTool(BaseModel):
 
 class Thinking(BaseModel):
     type: Literal["enabled", "disabled"]
-    budget_tokens: int | None = Field(None, ge=0, description="Most tokens to think for.")
+    budget_tokens: int | None = Field(None, ge=0, le=MOST, description="Most tokens to think for.")
 
 
 class JsonSchema(BaseModel):
@@ -135,7 +136,7 @@ class Sampling(Body):
     )
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1)
+    top_k: int | None = Field(None, ge=-1, le=MOST)
     min_p: float | None = Field(None, ge=0, le=1)
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
@@ -152,7 +153,7 @@ class Sampling(Body):
     include_stop_str_in_output: bool | None = None
     skip_special_tokens: bool | None = None
     spaces_between_special_tokens: bool | None = None
-    thinking_token_budget: int | None = Field(None, ge=-1)
+    thinking_token_budget: int | None = Field(None, ge=-1, le=MOST)
     user_id: str | None = Field(
         None,
         max_length=512,

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from seekserve.dialect.finish import CUT, GAVE_UP
 from seekserve.dialect.usage import usage as counted
 from seekserve.errors import EngineBroke, Refusal
 
@@ -25,12 +26,10 @@ _ERRORS = {
 }
 _STOPS = {
     "stop": "end_turn",
-    "length": "max_tokens",
-    "repetition": "max_tokens",  # cut by the engine: not the end the model meant
     "tool_calls": "tool_use",
     "content_filter": "refusal",
 }
-_UNSAID = {"abort", "aborted", "error"}
+_STOPS |= dict.fromkeys(CUT, "max_tokens")
 
 
 def shape(path: str) -> Callable[[Refusal, str], bytes] | None:
@@ -126,7 +125,7 @@ def stopped(finish: Any, stop: Any, called: bool) -> tuple[str, str | None]:
     over a tool call: it may have cut the call short.
     """
     finish = finish if isinstance(finish, str) else ""
-    if finish in _UNSAID:
+    if finish in GAVE_UP:
         raise EngineBroke(
             "The engine gave up on this answer before its end.", code="engine_aborted"
         )

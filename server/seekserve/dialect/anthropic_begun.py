@@ -10,9 +10,7 @@ from typing import Any
 
 from seekserve.dialect import anthropic_answer
 from seekserve.dialect.anthropic_stream import Stream as MessageStream
-from seekserve.dialect.continued import Continued
-from seekserve.dialect.continued import Stream as TextStream
-from seekserve.errors import Refusal
+from seekserve.dialect.continued import Continued, Stream, Through
 
 
 class Begun:
@@ -21,34 +19,19 @@ class Begun:
     path = Continued.path
 
     def __init__(self, model: str, thinks: bool) -> None:
-        self._model, self._texts = model, Continued(thinks)
+        self._model, self._thinks, self._texts = model, thinks, Continued(thinks, stops=True)
 
-    def voice(self, show_usage: bool) -> Through:
-        return Through(self._texts.voice(False), MessageStream(self._model))
+    def voice(self, show_usage: bool) -> Message:
+        return Message(self._thinks, self._model)
 
     def answer(self, answer: dict[str, Any]) -> dict[str, Any]:
         return anthropic_answer.message(self._texts.answer(answer), self._model)
 
 
-class Through:
-    """A voice that tells what another made of the engine's texts."""
+class Message(Through):
+    """The voice. Silences within a message are bridged by its own pings."""
 
-    steady = False
-
-    def __init__(self, texts: TextStream, messages: MessageStream) -> None:
-        self._texts, self._messages = texts, messages
+    def __init__(self, thinks: bool, model: str) -> None:
+        messages = MessageStream(model)
+        super().__init__(Stream(thinks, stops=True), messages)
         self.silence = messages.silence
-
-    def events(self, data: bytes) -> bytes:
-        return self._messages.events(self._texts.events(data))
-
-    def event(self, event: dict[str, Any]) -> bytes:
-        deltas = self._texts.event({name: event[name] for name in event if name != "usage"})
-        counts: dict[str, Any] = {"id": event.get("id"), "usage": event.get("usage")}
-        return self._messages.events(deltas) + self._messages.event(counts)
-
-    def done(self) -> bytes:
-        return self._messages.done()
-
-    def failed(self, refusal: Refusal) -> bytes:
-        return self._messages.failed(refusal)

@@ -55,8 +55,10 @@ class Stream:
         self._usage: dict[str, Any] = {}
 
     def events(self, data: bytes) -> bytes:
-        out = [] if self._id or not data else [self._begin(_ID.search(data))]
+        out = []
         for event in data.split(b"\n\n"):
+            if not self._id and event and not event.startswith(b":"):  # comments have no id
+                out.append(self._begin(_ID.search(event)))
             if found := _PLAIN.search(event):
                 out.append(self._grow(_KINDS[found[1]], found[2]))
             elif found := _ARGUMENTS.search(event):
@@ -106,11 +108,12 @@ class Stream:
         return turn + self._delta + text + _END
 
     def _grow_tool(self, number: int, text: bytes) -> bytes:
+        """A piece of a call's arguments. Blocks come one after the other: a closed one takes no more."""
         if not text or number not in self._tools:
             return b""
-        index = self._tools[number]
-        begin = self._delta if index == self._index else _delta("tool_use", index)
-        return begin + text + _END
+        if self._kind != "tool_use" or self._tools[number] != self._index:
+            raise EngineBroke("The engine's tool calls do not come one after the other.")
+        return self._delta + text + _END
 
     def _open(self, kind: str, block: dict[str, Any]) -> bytes:
         closed = self._close()

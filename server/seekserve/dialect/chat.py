@@ -17,6 +17,7 @@ from seekserve.dialect.stream import Events, UsageLast
 from seekserve.dialect.terms import Terms
 from seekserve.dialect.thinking import Thought, template_kwargs, thought
 from seekserve.dialect.usage import usage
+from seekserve.errors import BadRequest
 from seekserve.settings import Defaults
 
 
@@ -60,7 +61,7 @@ def events(data: bytes) -> bytes:
     if b'"role":' in data:
         for private in _OPENING_NULLS:
             data = data.replace(private, b"")
-    if b'"finish_reason":"' in data:
+    if b'"finish_reason":"' in data or b'"finish_reason": "' in data:
         data = finish.in_bytes(data)
     return logprobs.in_bytes(data)
 
@@ -82,9 +83,13 @@ def to_engine(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     asked |= {"model": given["model"], "stream": bool(given.get("stream"))}
     if asked["stream"]:
         asked["stream_options"] = {"include_usage": True}  # we always want the counts
-    if given.get("user_id"):
-        asked["cache_salt"] = terms.salt(given["user_id"])
+    asked |= terms.own_fields(given)
     asked["messages"] = [_message(message) for message in given["messages"]]
+    if not asked["messages"]:  # another API's turns may come to nothing
+        raise BadRequest(
+            "There is nothing to answer: no turn of messages (or input) says anything. Add one.",
+            param="messages",
+        )
     _sampling(asked, terms, thinks)
     _tools(asked)
     _thinking(asked, thinks)
@@ -146,10 +151,10 @@ def _choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
     kept = {key: said[key] for key in _MESSAGE if said.get(key) not in (None, [])}
     if not kept.get("reasoning_content"):
         kept.pop("reasoning_content", None)
-    told = choice.get("logprobs")
     if part == "message":
         kept = {"role": "assistant", "content": said.get("content")} | kept
-        told = logprobs.told_apart(told, "reasoning_content" in kept, bool(said.get("content")))
+    told = choice.get("logprobs")
+    told = logprobs.told_apart(told, "reasoning_content" in kept, bool(said.get("content")))
     return {
         "index": choice.get("index", 0),
         part: kept,

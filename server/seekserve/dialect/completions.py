@@ -62,8 +62,7 @@ def to_engine(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     asked |= {"model": given["model"], "stream": bool(given.get("stream"))}
     if asked["stream"]:
         asked["stream_options"] = {"include_usage": True}
-    if given.get("user_id"):
-        asked["cache_salt"] = terms.salt(given["user_id"])
+    asked |= terms.own_fields(given)
     asked.setdefault("temperature", terms.defaults.temperature)
     asked.setdefault("top_p", terms.defaults.top_p)
     asked["max_tokens"] = terms.at_most(asked.get("max_tokens", terms.defaults.max_tokens))

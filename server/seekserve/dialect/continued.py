@@ -7,54 +7,61 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Protocol
 
 from seekserve.dialect import logprobs
 from seekserve.dialect.finish import finish
-from seekserve.dialect.stream import DONE, data
+from seekserve.dialect.stream import DONE, UsageLast, data
 from seekserve.dialect.usage import usage
 from seekserve.errors import Refusal
 
 Body = dict[str, Any]
 _PLAIN = re.compile(
     rb'"choices":\s*\[\{"index":\s*(\d+),\s*"text":\s*"([^"\\]*(?:\\.[^"\\]*)*)",'
-    rb'\s*"logprobs":\s*null,\s*"finish_reason":\s*null'
+    rb'\s*"logprobs":\s*null,\s*"finish_reason":\s*null[^{}]*\}\s*\]'
 )
+"""An event with one piece of one text."""
 _SLOT = b'"content":""'
 
 
 class Continued:
-    """The accent. `thinks` says that the text begins inside the reasoning."""
+    """The accent. `thinks`: the text begins inside the reasoning; `stops`: tell the stop string met."""
 
     path = "/v1/completions"
 
-    def __init__(self, thinks: bool) -> None:
-        self._thinks = thinks
+    def __init__(self, thinks: bool, usage_last: bool = False, stops: bool = False) -> None:
+        self._thinks, self._usage_last, self._stops = thinks, usage_last, stops
 
-    def voice(self, show_usage: bool) -> Stream:
-        return Stream(self._thinks, show_usage)
+    def voice(self, show_usage: bool) -> Stream | Through:
+        if not self._usage_last:
+            return Stream(self._thinks, show_usage)
+        return Through(Stream(self._thinks), UsageLast(_as_it_is, _as_it_is, show_usage))
 
     def answer(self, answer: Body) -> Body:
         choices = [self._choice(choice) for choice in answer.get("choices") or ()]
-        told = {"choices": choices, "usage": usage(answer.get("usage") or {})}
+        told = {"choices": choices, "usage": _counts(answer, self._thinks)}
         return _head(answer, "chat.completion") | told
 
     def _choice(self, choice: Body) -> Body:
-        thought, content, still = _parted(choice, self._thinks)
-        message: Body = {"role": "assistant", "content": content}
+        thought, content = _parted(str(choice.get("text") or ""), self._thinks)
+        message: Body = {"role": "assistant", "content": content or ""}
         if thought:
             message["reasoning_content"] = thought
-        return _told(choice, {"message": message}, still)
+        told = _told(choice, {"message": message}, self._thinks, content is not None)
+        return told | _stopped(choice) if self._stops else told
 
 
 class Stream:
-    """A voice. Its state is which choices have begun, and which are past their reasoning."""
+    """A voice. Its state is which choices have begun, which are past their reasoning, and what of a
+    text may yet turn out to be the end of it.
+    """
 
-    def __init__(self, thinks: bool, show_usage: bool) -> None:
-        self._thinks, self._show_usage = thinks, show_usage
+    def __init__(self, thinks: bool, show_usage: bool = False, stops: bool = False) -> None:
+        self._thinks, self._show_usage, self._stops = thinks, show_usage, stops
         self.steady = not thinks  # the end of the reasoning is inside a text
         self._begun: set[int] = set()
         self._answering: set[int] = set()
+        self._held: dict[int, str] = {}
         self._frames: dict[bytes, tuple[bytes, bytes]] = {}
 
     def events(self, data: bytes) -> bytes:
@@ -63,8 +70,7 @@ class Stream:
     def event(self, event: Body) -> bytes:
         out = [self._choice(event, choice) for choice in event.get("choices") or ()]
         if event.get("usage") and self._show_usage:
-            counts = {"choices": [], "usage": usage(event["usage"])}
-            out.append(data(_head(event, "chat.completion.chunk") | counts))
+            out.append(data(counts(event, self._thinks)))
         return b"".join(out)
 
     def done(self) -> bytes:
@@ -90,46 +96,110 @@ class Stream:
     def _choice(self, event: Body, choice: Body) -> bytes:
         index = choice.get("index", 0)
         thinks = self._thinks and index not in self._answering
-        thought, content, still = _parted(choice, thinks)
+        thought, content = _parted(self._text(index, choice, thinks), thinks)
         head = _head(event, "chat.completion.chunk")
-        if not still:
+        if content is not None:
             self._answering.add(index)
             self._frames.setdefault(str(index).encode(), _frame(head, index))
         deltas: list[Body] = [] if index in self._begun else [{"role": "assistant", "content": ""}]
         self._begun.add(index)
         deltas += [{"reasoning_content": thought}] if thought else []
         deltas += [{"content": content}] if content else []
-        if choice.get("finish_reason") and not (thought or content):
+        if (choice.get("finish_reason") or choice.get("logprobs")) and not (thought or content):
             deltas.append({})
-        *early, last = deltas or [{}]
-        told = [_told({"index": index}, {"delta": delta}, still) for delta in early]
-        told.append(_told(choice, {"delta": last}, still))
-        return b"".join(data(head | {"choices": [one]}) for one in told) if deltas else b""
+        told = [_told({"index": index}, {"delta": delta}) for delta in deltas[:-1]]
+        told += [_told(choice, {"delta": d}, thinks, content is not None) for d in deltas[-1:]]
+        if self._stops and told:
+            told[-1] |= _stopped(choice)
+        return b"".join(data(head | {"choices": [one]}) for one in told)
+
+    def _text(self, index: int, choice: Body, thinks: bool) -> str:
+        """What can be told now: the mark may come in pieces, as where stop strings are looked for."""
+        text = self._held.pop(index, "") + str(choice.get("text") or "")
+        held = _half(text) if thinks and not choice.get("finish_reason") else ""
+        if held:
+            self._held[index] = held
+        return text.removesuffix(held)
 
 
-def _parted(choice: Body, thinks: bool) -> tuple[str, str, bool]:
-    """(reasoning, answer, whether it is still reasoning) of one text."""
-    text = str(choice.get("text") or "")
+class Voice(Protocol):
+    """As in `gateway.ask`."""
+
+    def events(self, data: bytes) -> bytes: ...
+    def event(self, event: Body) -> bytes: ...
+    def done(self) -> bytes: ...
+    def failed(self, refusal: Refusal) -> bytes: ...
+
+
+class Through:
+    """A voice that tells what another made of the engine's texts."""
+
+    steady = False
+
+    def __init__(self, texts: Stream, teller: Voice) -> None:
+        self._texts, self._teller = texts, teller
+        self.done, self.failed = teller.done, teller.failed
+
+    def events(self, data: bytes) -> bytes:
+        return self._teller.events(self._texts.events(data))
+
+    def event(self, event: Body) -> bytes:
+        told = self._teller.events(self._texts.event(event))
+        return told + self._teller.event(counts(event)) if event.get("usage") else told
+
+
+def counts(event: Body, thinks: bool = False) -> Body:
+    """The event that tells an answer's usage."""
+    told = {"choices": [], "usage": _counts(event, thinks)}
+    return _head(event, "chat.completion.chunk") | told
+
+
+def _counts(told: Body, thinks: bool) -> Body:
+    """The usage. The engine does not tell a text's reasoning from its answer: that count is left out."""
+    counted = usage(told.get("usage") or {})
+    return {k: v for k, v in counted.items() if not (thinks and k == "completion_tokens_details")}
+
+
+def _as_it_is(told: Any) -> Any:
+    return told
+
+
+def _parted(text: str, thinks: bool) -> tuple[str, str | None]:
+    """The reasoning and the answer in one text; None while there is no answer yet."""
     if not thinks:
-        return "", text, False
+        return "", text
     thought, closed, content = text.partition(logprobs.END)
-    return thought, content, not closed
+    return thought, content if closed else None
 
 
-def _told(choice: Body, said: Body, thought: bool) -> Body:
+def _half(text: str) -> str:
+    """What at the end of a text may be the first part of the mark."""
+    if logprobs.END in text:
+        return ""
+    parts = (logprobs.END[:size] for size in range(len(logprobs.END) - 1, 0, -1))
+    return next((part for part in parts if text.endswith(part)), "")
+
+
+def _told(choice: Body, said: Body, thinks: bool = False, answered: bool = True) -> Body:
+    told = logprobs.of_completion(choice.get("logprobs"))
     return (
         {"index": choice.get("index", 0)}
         | said
         | {
             "finish_reason": finish(choice.get("finish_reason")),
-            "logprobs": logprobs.of_completion(choice.get("logprobs"), thought),
+            "logprobs": logprobs.told_apart(told, thinks, answered),
         }
     )
 
 
+def _stopped(choice: Body) -> Body:
+    """Kept from chat's clients, who do not know it."""
+    return {"stop_reason": choice.get("stop_reason")}
+
+
 def _frame(head: Body, index: int) -> tuple[bytes, bytes]:
     """What stands before and after the text of a delta."""
-    whole = data(head | {"choices": [_told({"index": index}, {"delta": {"content": ""}}, False)]})
+    whole = data(head | {"choices": [_told({"index": index}, {"delta": {"content": ""}})]})
     at = whole.rindex(_SLOT) + len(_SLOT) - 1
     return whole[:at], whole[at:]
 

@@ -12,7 +12,7 @@ _WHOLE, _APART = b'"logprobs":{"content":', b'"logprobs":{"reasoning_content":'
 
 
 def told_apart(logprobs: Any, thought: bool, answered: bool) -> Any:
-    """Of a whole message that holds reasoning (`thought`), an answer, or both."""
+    """Of a message or delta that holds reasoning (`thought`), an answer (`answered`), or both."""
     if not isinstance(logprobs, dict) or not isinstance(tokens := logprobs.get("content"), list):
         return logprobs
     if not thought:
@@ -34,7 +34,7 @@ def _event(event: bytes) -> bytes:
     return event.replace(_WHOLE, _APART, 1) if thought else event
 
 
-def of_completion(told: Any, thought: bool) -> Any:
+def of_completion(told: Any) -> Any:
     """Text completions' form -> chat's, for an answer that was begun for the model."""
     if not isinstance(told, dict):
         return None
@@ -50,7 +50,7 @@ def of_completion(told: Any, thought: bool) -> Any:
             zip(told.get("tokens") or (), told.get("token_logprobs") or (), strict=False)
         )
     ]
-    return {"reasoning_content" if thought else "content": tokens}
+    return {"content": tokens}
 
 
 def _token(token: str, logprob: float | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from seekserve.manner import UNKNOWN, Manner
@@ -30,3 +31,18 @@ def model(
 
 def listing(models: list[dict[str, Any]]) -> dict[str, Any]:
     return {"object": "list", "data": models}
+
+
+def anthropic_listing(models: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same in Anthropic's shape: one page of all there are."""
+    data = [
+        {
+            "type": "model",
+            "id": one["id"],
+            "display_name": one["id"],
+            "created_at": datetime.fromtimestamp(one["created"], UTC).isoformat(),
+        }
+        for one in models
+    ]
+    ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
+    return {"data": data, "has_more": False, "first_id": None, "last_id": None} | ends

@@ -12,6 +12,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from seekserve.dialect.logprobs import END
+from seekserve.dialect.thinking import Thought, template_kwargs
 from seekserve.errors import BadRequest, EngineBroke
 
 Body = dict[str, Any]
@@ -58,17 +59,16 @@ def check(given: Mapping[str, Any]) -> None:
 def thinks_on(wanted: Body) -> bool:
     """Whether what comes first goes on with the reasoning that was given."""
     last = wanted["messages"][-1]
-    return bool(last.get("reasoning_content")) and not last.get("content")
+    off = (wanted.get("chat_template_kwargs") or {}).get("thinking") is False
+    return bool(last.get("reasoning_content")) and not _text(last) and not off
 
 
 def steps(wanted: Body) -> Steps:
     """From the chat request that the same conversation would make to a text completion."""
     *before, last = wanted["messages"]
     opening = yield "/tokenize", _conversation(wanted, before)
-    text = last.get("content") or ""
-    if _OPEN in "".join(opening.get("token_strs") or ())[-12:]:
-        thought = last.get("reasoning_content") or ""
-        text = thought if thinks_on(wanted) else thought + END + text
+    opened = _OPEN in "".join(opening.get("token_strs") or ())[-12:]
+    text = _beginning(last, opened, thinks_on(wanted))
     plain = {"model": wanted["model"], "add_special_tokens": False, "prompt": text}
     beginning = yield "/tokenize", plain
     asked = {name: value for name, value in wanted.items() if name not in _CHAT_ONLY}
@@ -77,8 +77,23 @@ def steps(wanted: Body) -> Steps:
     return asked | {"prompt": _tokens(opening) + _tokens(beginning)}
 
 
+def _beginning(last: Body, opened: bool, thinks: bool) -> str:
+    """The answer so far, behind an opening that has begun to think (`opened`) or has not."""
+    thought = last.get("reasoning_content") or ""
+    if thinks:
+        return thought if opened else _OPEN + thought
+    return thought + END + _text(last) if opened else _text(last)
+
+
+def _text(message: Body) -> str:
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
 def _conversation(wanted: Body, messages: Sequence[Body]) -> Body:
-    switches = dict(wanted.get("chat_template_kwargs") or {})
+    """As the chat request has it; reasoning that was begun is to be gone on with."""
+    going_on: Body = dict(template_kwargs(Thought(True if thinks_on(wanted) else None)))
+    switches = going_on | (wanted.get("chat_template_kwargs") or {})
     if effort := wanted.get("reasoning_effort"):
         switches["reasoning_effort"] = effort
     told = {name: wanted[name] for name in _RENDERED if name in wanted}

@@ -84,7 +84,7 @@ def to_engine(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
 
 def _tool(tool: Mapping[str, Any], at: int) -> dict[str, Any]:
     """A function in this API's flat form -> chat's nested one."""
-    if tool["type"] != "function":
+    if tool.get("type", "function") != "function":
         raise BadRequest(
             "Only tools of type function are served here: the server runs no tools of its own.",
             param=f"tools.{at}.type",

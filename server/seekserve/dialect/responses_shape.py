@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seekserve.dialect.finish import CUT, GAVE_UP
+
 FAILED = "The engine gave the answer up before it was done. Send the request again."
 _ECHOED = ("instructions", "max_output_tokens", "prompt_cache_key", "safety_identifier", "user")
-_BROKEN = ("abort", "error")
-_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_REASONS = dict.fromkeys(CUT, "max_output_tokens") | {"content_filter": "content_filter"}
 
 
 def told(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def stem(answer: Mapping[str, Any]) -> str:
 
 def ending(finish: str) -> dict[str, Any]:
     """How a response ended, by the engine's finish reason."""
-    if finish in _BROKEN:
+    if finish in GAVE_UP:
         return failure(FAILED)
     if reason := _REASONS.get(finish):
         return {"status": "incomplete", "incomplete_details": {"reason": reason}}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,7 @@ class Stream:
     def __init__(self, echo: Mapping[str, Any], cap: int) -> None:
         self._echo, self._cap = echo, cap
         self._number = self._size = 0
+        self._gone = 0, 0
         self._stem = ""
         self._response: dict[str, Any] = {}
         self._item: _Item | None = None
@@ -64,15 +65,10 @@ class Stream:
         self._usage: dict[str, Any] | None = None
 
     def events(self, data: bytes) -> bytes:
-        number = self._number
-        try:
-            return b"".join([self._one(event) for event in data.split(b"\n\n") if event])
-        except EngineBroke:
-            self._number = number  # none of these goes out
-            raise
+        return self._going([self._one(event) for event in data.split(b"\n\n") if event])
 
     def event(self, event: dict[str, Any]) -> bytes:
-        return b"".join(self._parsed(event))
+        return self._going(self._parsed(event))
 
     def done(self) -> bytes:
         end = shape.ending(self._finish)
@@ -81,11 +77,20 @@ class Stream:
         return begun + self._close("completed" if whole else "incomplete") + self._ended(end)
 
     def failed(self, refusal: Refusal) -> bytes:
+        """Tells of what went out, and of nothing that a failure overtook."""
+        self._number, items = self._gone
+        del self._output[items:]
+        self._response = self._response if self._number else {}
         return self._begin({}) + self._ended(shape.failure(refusal.message))
 
+    def _going(self, parts: Iterable[bytes]) -> bytes:
+        """What goes out, and a note of it: where one part raises, none does."""
+        out = b"".join(parts)
+        self._gone = self._number, len(self._output)
+        return out
+
     def _one(self, event: bytes) -> bytes:
-        item, found = self._item, _DELTA.fullmatch(event)
-        if item and found:
+        if (item := self._item) and (found := _DELTA.fullmatch(event)):
             key, text, call, arguments = found.groups()
             if item.key == (key or call):
                 return self._delta(item, text if key else arguments)
@@ -95,7 +100,7 @@ class Stream:
             told = json.loads(event.removeprefix(b"data:"))
         except ValueError:
             return b""
-        return self.event(told) if isinstance(told, dict) else b""
+        return b"".join(self._parsed(told)) if isinstance(told, dict) else b""
 
     def _delta(self, item: _Item, raw: bytes) -> bytes:
         if not raw:

@@ -53,13 +53,17 @@ class UsageLast(Events):
         self._held: dict[str, Any] | None = None
 
     def _events(self, data: bytes) -> bytes:
-        """An event that tells a finish comes alone; deltas come as they were read."""
-        if b'"finish_reason":"' not in data and b'"finish_reason": "' not in data:
+        if not _finishes(data):
             return self._of_bytes(data)
+        events = [event + b"\n\n" for event in data.split(b"\n\n") if event]
+        return b"".join([self._one(event) for event in events])
+
+    def _one(self, event: bytes) -> bytes:
         try:
-            return self.event(json.loads(data.removeprefix(b"data:")))
+            told = json.loads(event.removeprefix(b"data:")) if _finishes(event) else None
         except ValueError:
-            return self._of_bytes(data)
+            told = None
+        return self.event(told) if isinstance(told, dict) else self._of_bytes(event)
 
     def event(self, event: dict[str, Any]) -> bytes:
         before, self._held = self._held, None
@@ -72,6 +76,10 @@ class UsageLast(Events):
     def done(self) -> bytes:
         held, self._held = self._held, None
         return (b"" if held is None else super().event(held)) + super().done()
+
+
+def _finishes(data: bytes) -> bool:
+    return b'"finish_reason":"' in data or b'"finish_reason": "' in data
 
 
 def data(event: dict[str, Any]) -> bytes:

@@ -37,7 +37,8 @@ def _reasoning(given: Mapping[str, Any]) -> None:
     if not given.get("tools"):
         return
     for place, message in enumerate(given["messages"]):
-        if message["role"] == "assistant" and message.get("reasoning_content") is None:
+        earlier = message["role"] == "assistant" and not message.get("prefix")
+        if earlier and message.get("reasoning_content") is None:
             raise BadRequest(
                 "With tools, the reasoning_content of every earlier answer in the thinking mode must "
                 "be passed back to the API.",

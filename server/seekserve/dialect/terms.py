@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from seekserve.manner import UNKNOWN, Manner
 from seekserve.settings import Alias, Defaults, Dialect, Limits
@@ -13,7 +15,7 @@ from seekserve.settings import Alias, Defaults, Dialect, Limits
 class Terms:
     """`window` (tokens) is the most that prompt and answer may have together, where it is known;
     `alias` is what the name the client used stands for; `tenant` names whose request it is, so that
-    two tenants' users of one name are two.
+    two tenants' users of one name are two; `priority` (0 first) is for engines that schedule by it.
     """
 
     defaults: Defaults = field(default_factory=Defaults)
@@ -23,10 +25,16 @@ class Terms:
     manner: Manner = UNKNOWN
     alias: Alias = field(default_factory=Alias)
     tenant: str = ""
+    priority: int | None = None
 
     def salt(self, user_id: str) -> str:
         """What keeps this user's part of the engine's prefix cache apart. vLLM takes up to 128 characters."""
         return hashlib.sha256(f"{self.tenant}\0{user_id}".encode(errors="replace")).hexdigest()[:32]
+
+    def own_fields(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What of the engine's private fields this request gets, from us."""
+        salt = {"cache_salt": self.salt(given["user_id"])} if given.get("user_id") else {}
+        return salt if self.priority is None else salt | {"priority": self.priority}
 
     def at_most(self, tokens: int) -> int:
         """vLLM refuses a larger number than the window instead of giving what there is."""

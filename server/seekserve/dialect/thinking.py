@@ -40,17 +40,14 @@ def thought(given: Mapping[str, Any], terms: Terms) -> Thought:
     """What a checked request asks for, on these terms. Raises BadRequest, in strict mode also where
     the model cannot do as it is told.
     """
-    asked = _asked(given, terms)
-    on = _possible(asked, terms)
+    on = _possible(_said(given), terms)
     effort = EFFORTS.get(given.get("reasoning_effort") or terms.alias.effort or "", "")
     effort = "" if effort == "none" or on is False else effort
     return Thought(on, effort, None if on is False else _budget(given, terms, effort))
 
 
-def _asked(given: Mapping[str, Any], terms: Terms) -> bool | None:
-    """`thinking.type`, else the template switch, else the effort, else what the name stands for, else
-    the tier's default.
-    """
+def _said(given: Mapping[str, Any]) -> bool | None:
+    """The client's own word: `thinking.type`, else the template switch, else the effort."""
     switches = given.get("chat_template_kwargs") or {}
     if unknown := set(switches) - TEMPLATE_SWITCHES:
         raise BadRequest(
@@ -65,15 +62,21 @@ def _asked(given: Mapping[str, Any], terms: Terms) -> bool | None:
         return any(said)
     if effort := given.get("reasoning_effort"):
         return EFFORTS[effort] != "none"
+    return None
+
+
+def _preset(terms: Terms) -> bool | None:
+    """What the name stands for (an effort is one of thinking), else the tier's default."""
+    alias = terms.alias
     words = {"enabled": True, "disabled": False}
-    return words.get(terms.alias.thinking or terms.defaults.thinking)
+    return words.get(alias.thinking or ("enabled" if alias.effort else terms.defaults.thinking))
 
 
 def _possible(asked: bool | None, terms: Terms) -> bool | None:
     """What the model will do. Some always think and some never: lenient, that is simply what happens."""
     fixed = {"always": True, "never": False}.get(terms.manner.thinking)
     if fixed is None:
-        return asked
+        return _preset(terms) if asked is None else asked
     if terms.dialect.strict and asked is (not fixed):
         raise BadRequest(
             f"This model ({terms.manner.family}) {terms.manner.thinking} thinks: "
@@ -89,7 +92,8 @@ def _budget(given: Mapping[str, Any], terms: Terms, effort: str) -> int | None:
     never above the tier's cap.
     """
     switch = given.get("thinking") or {}
-    wanted = switch.get("budget_tokens") or given.get("thinking_token_budget")
+    wanted = switch.get("budget_tokens")
+    wanted = given.get("thinking_token_budget") if wanted is None else wanted
     if not terms.manner.budget:
         return wanted
     if wanted is None and not terms.manner.effort:

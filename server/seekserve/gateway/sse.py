@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from seekserve.errors import EngineBroke
@@ -30,12 +31,16 @@ _LESSONS = 64
 class Tap:
     """Feed it what was read; it returns what to send. Work per call depends on the bytes given only.
 
-    Raises EngineBroke when an event exceeds MAX_EVENT. An error that the engine reports mid-stream
-    becomes `broke`: what came before it is still to be sent, and nothing after it.
+    Raises EngineBroke when an event exceeds MAX_EVENT, or has no place in what the voice told so far.
+    An error that the engine reports mid-stream becomes `broke`, and so does any where something came
+    before it in the same bytes: that is still to be sent, and nothing after it.
     """
 
-    def __init__(self, voice: Voice, clock: Clock) -> None:
-        self._voice, self._clock = voice, clock
+    def __init__(
+        self, voice: Voice, clock: Clock, began: Callable[[], None] = lambda: None
+    ) -> None:
+        """`began` is called when the first token goes by."""
+        self._voice, self._clock, self._began = voice, clock, began
         self._rest = bytearray()
         self._head = self._tail = self._new_head = self._new_tail = _NEVER
         self._lessons = _LESSONS
@@ -61,6 +66,7 @@ class Tap:
             return b""
         if self.first_at is None and _has_token(whole):
             self.first_at = self._clock()
+            self._began()
         at = min((i for word in _TELLING if (i := whole.find(word)) >= 0), default=-1)
         if at < 0:
             out = self._voice.events(whole)
@@ -121,10 +127,14 @@ class Tap:
         return out.endswith(self._new_head + text + self._new_tail)
 
     def _look(self, whole: bytes) -> bytes:
-        events = whole.split(b"\n\n")
-        return b"".join(
-            [self._one(event) for event in events if event and not (self.broke or self.done)]
-        )
+        out = []
+        for event in whole.split(b"\n\n"):
+            if event and not (self.broke or self.done):
+                try:
+                    out.append(self._one(event))
+                except EngineBroke as broke:  # what came before it is on its way already
+                    self.broke = broke
+        return b"".join(out)
 
     def _one(self, event: bytes) -> bytes:
         if event.removeprefix(b"data:").strip() == b"[DONE]":
@@ -149,8 +159,9 @@ class Tap:
             self._head = _NEVER
             self.broke = EngineBroke(f"The engine reported an error mid-answer: {said}")
             return b""
-        if told.get("usage"):
-            self.usage = told["usage"]
+        if not told.get("usage"):  # a text that is one of these words: told as every other delta is
+            return self._voice.events(event + b"\n\n")
+        self.usage = told["usage"]
         return self._voice.event(told)
 
 

@@ -240,7 +240,11 @@ def _front(plan: Plan) -> dict[str, Flag]:
     config/scheduler.py): beyond it vLLM answers 503. Where an image's version is not known it is left out,
     because a flag that an engine does not know keeps it from starting.
     """
-    flags: dict[str, Flag] = {"generation-config": "vllm", "enable-prompt-tokens-details": True}
+    flags: dict[str, Flag] = {
+        "generation-config": "vllm",
+        "enable-prompt-tokens-details": True,
+        "scheduling-policy": "priority",  # a request's class says which goes first, never the client
+    }
     if plan.cluster.platform.vllm and plan.version >= FENCE:
         flags["max-num-queued-reqs"] = FENCE_DEPTH * plan.max_num_seqs * plan.layout.dp
     return flags
