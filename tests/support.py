@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -30,6 +32,10 @@ PATIENCE_S = 20.0
 """How long a condition is waited for before a test fails: generous, the machine may be busy."""
 
 
+SCRATCH = tempfile.TemporaryDirectory(prefix="seekserve-tests-")
+atexit.register(SCRATCH.cleanup)
+
+
 def config(
     *attach: str,
     state_dir: Path | None = None,
@@ -40,7 +46,9 @@ def config(
     dialect: dict[str, Any] | None = None,
     key: str | None = None,
 ) -> Config:
-    """A configuration with short waits; what a test cares about is given by name."""
+    """A configuration with short waits and a state folder of its own; what a test cares about is given
+    by name.
+    """
     tier = Tier(
         tier="test",
         engine=EngineSettings.model_validate(engine or {}),
@@ -55,7 +63,7 @@ def config(
         tier=tier,
         attach=attach,
         key_hashes=(hash_key(key),) if key else (),
-        state_dir=state_dir or Path("unused"),
+        state_dir=state_dir or Path(tempfile.mkdtemp(dir=SCRATCH.name)),
     )
 
 

@@ -26,22 +26,39 @@ from seekserve.config import Config
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
 from seekserve.gateway.admission import Admission
-from seekserve.gateway.keys import Guard, Keyring
+from seekserve.gateway.caps import Caps
+from seekserve.gateway.gauges import gauges
+from seekserve.gateway.guard import Guard
+from seekserve.gateway.keywatch import KeyWatch
+from seekserve.gateway.ledger import Ledger
 from seekserve.gateway.relay import Gateway
 from seekserve.gateway.trace import Tracing, trace_of
 from seekserve.gateway.upstream import Upstream
 from seekserve.log import Log
 from seekserve.metrics import Metrics
 
+ASIDES = 16
+"""Counts of tokens that one engine makes at once, beside what it generates."""
+
 
 def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
-    """Everything wired, nothing started: the server starts with the lifespan."""
+    """Everything wired, nothing started: the server starts with the lifespan. Raises StartError."""
     metrics = Metrics(_registry())
-    admission = Admission(fleet, config.tier.limits, time.monotonic)
-    metrics.watch(admission.gauges)
+    keys = KeyWatch(config, log)
+    metrics.watch(keys.gauges)
+    tier = config.tier
+    admission = Admission(fleet, tier.limits, time.monotonic, tier.classes, tier.default_class)
+    metrics.watch(lambda: gauges(admission))
     secret = config.engine_key.get_secret_value() if config.engine_key else None
     upstream = Upstream(secret)
-    gateway = Gateway(admission, upstream, config.listen, config.tier.limits, time.perf_counter)
+    limits = config.tier.limits
+    few = limits.model_copy(update={"running": min(ASIDES, limits.running)})
+    asides = Admission(fleet, few, time.monotonic)
+    caps = Caps(time.monotonic, config.tier.prices.currency)
+    ledger = Ledger(config.state_dir, tier, log)
+    metrics.watch(ledger.gauges)
+    caps.spent = ledger.spent
+    gateway = Gateway(admission, asides, upstream, config.listen, limits, time.perf_counter, caps)
     endpoints = openai.OpenAI(fleet, gateway, config.tier)
     answers = responses.Responses(fleet, gateway, config.tier)
     messages = anthropic.Anthropic(fleet, gateway, config.tier)
@@ -51,7 +68,7 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with fleet:
+        async with ledger, fleet, keys:
             yield
             upstream.close()
 
@@ -61,8 +78,10 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
         summary="DeepSeek on your own hardware, behind one endpoint.",
         lifespan=lifespan,
         middleware=[
-            Middleware(Tracing, metrics=metrics, log=log, shapes=anthropic.shape),
-            Middleware(Guard, keyring=Keyring(config.key_hashes)),
+            Middleware(
+                Tracing, metrics=metrics, log=log, shapes=anthropic.shape, settled=ledger.settle
+            ),
+            Middleware(Guard, ring=lambda: keys.ring, tier=config.tier),
             Middleware(Straight, endpoints=hot),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _no_route},
@@ -96,7 +115,8 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _no_route(request: Request, error: Exception) -> Response:
     """A path or method that is not served, in the same shape as every other refusal."""
     assert isinstance(error, HTTPException)
-    where = f"{request.method} {request.scope['path'][:120]}"
+    path = "".join(c for c in request.scope["path"][:120] if c.isprintable())
+    where = f"{request.method} {path}"
     if error.status_code == 404:
         return await _refused(
             request, NotFound(f"{where} is not served here. See /docs.", code="no_route")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from seekserve import __version__
-from seekserve.config import load
-from seekserve.errors import ConfigError, StartError
+from seekserve.config import load, state_folder
+from seekserve.errors import StartError
+from seekserve.keyverbs import keys, stored
 from seekserve.settings import Prefer
+from seekserve.usageverbs import usage
 from seekserve.verbs import add_planning
 
 ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoint.
@@ -23,6 +23,8 @@ ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoi
   seekserve serve --engine URL       in front of a vLLM that already runs
   seekserve serve --tier FILE.yaml   your own model and engine flags
   seekserve plan                     which models fit this machine, or any other, and how
+  seekserve keys add NAME            a key for a client, shown once
+  seekserve usage --by key           who used what, and what it cost
 
 Each command has its own --help. Settings are explained in configs/reference.yaml.
 """
@@ -72,9 +74,14 @@ def serve(
     api_key: Annotated[
         str | None,
         typer.Option(
-            envvar="SEEKSERVE_API_KEY", help="Clients must send it. Needed to bind beyond loopback."
+            envvar="SEEKSERVE_API_KEY",
+            help="A key that clients may send, beside those of seekserve keys. To bind beyond "
+            "loopback there must be one.",
         ),
     ] = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Without any key: serve everybody who gets here.")
+    ] = False,
     engine_api_key: Annotated[
         str | None,
         typer.Option(envvar="SEEKSERVE_ENGINE_API_KEY", help="What attached engines want to see."),
@@ -92,6 +99,7 @@ def serve(
 
     screen = Screen(Console(stderr=True))
     try:
+        folder = state_folder()
         config = load(
             tier,
             attach=tuple(engine or ()),
@@ -99,32 +107,20 @@ def serve(
             engine_key=engine_api_key,
             listen={"host": host, "port": port},
             log_format=log_format,
-            state_dir=_state_dir(),
+            state_dir=folder,
+            keys_stored=stored(folder),
+            no_auth=no_auth,
         )
+        screen.warned(config)
         run(config, screen, prefer)
     except StartError as error:
         screen.failure(error)
         raise typer.Exit(error.exit_code) from error
 
 
-def _state_dir() -> Path:
-    """Where logs live: SEEKSERVE_STATE_DIR, else the user's state folder."""
-    if given := os.environ.get("SEEKSERVE_STATE_DIR"):
-        folder = Path(given)
-    else:
-        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        folder = Path(base) / "seekserve"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot write to {folder}: {error.strerror}.",
-            "Set SEEKSERVE_STATE_DIR to a folder of yours.",
-        ) from error
-    return folder
-
-
 add_planning(cli)
+cli.add_typer(keys, name="keys")
+cli.command()(usage)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ Nothing else in the program reads a file or the environment for settings.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -22,15 +23,25 @@ ATTACHED = "attach"  # the tier for engines that are somebody else's
 
 
 class Config(Frozen):
-    """Everything the program was told. `key_hashes` are SHA-256 digests; no key is kept."""
+    """Everything the program was told. `key_hashes` are SHA-256 digests; no key is kept.
+
+    `keys_stored` is how many the key file held when the program began: with one, it is not open.
+    """
 
     listen: Listen = Listen()
     tier: Tier
     attach: tuple[str, ...] = ()
     key_hashes: tuple[bytes, ...] = ()
+    keys_stored: int = 0
+    no_auth: bool = False
     engine_key: SecretStr | None = None
     log_format: Literal["text", "json"] = "text"
     state_dir: Path
+
+    @property
+    def open(self) -> bool:
+        """Whether requests need no key, when the server starts."""
+        return not self.key_hashes and not self.keys_stored
 
     @field_validator("attach")
     @classmethod
@@ -94,6 +105,8 @@ def load(
     listen: Mapping[str, Any],
     log_format: str = "text",
     state_dir: Path,
+    keys_stored: int = 0,
+    no_auth: bool = False,
 ) -> Config:
     """One frozen Config from a tier and the command line; the key is hashed here and dropped."""
     for name, key in (("API key", api_key), ("engine's API key", engine_key)):
@@ -112,6 +125,8 @@ def load(
                 "engine_key": engine_key or None,
                 "log_format": log_format,
                 "state_dir": state_dir,
+                "keys_stored": keys_stored,
+                "no_auth": no_auth,
             }
         )
     except ValidationError as error:
@@ -121,12 +136,40 @@ def load(
             "The tier attach is for engines that already run, and none is named.",
             "Add --engine http://HOST:PORT, or choose another tier: seekserve tiers.",
         )
-    if not config.key_hashes and not config.listen.loopback:
+    _closed_or_meant_open(config)
+    return config
+
+
+def _closed_or_meant_open(config: Config) -> None:
+    if config.open and not config.listen.loopback and not config.no_auth:
         raise OpenToTheWorld(
             f"{config.listen.host} can be reached from other machines and no API key is set.",
-            "Set SEEKSERVE_API_KEY (or --api-key), or bind to 127.0.0.1.",
+            "Make keys (seekserve keys add NAME), set SEEKSERVE_API_KEY (or --api-key), or bind to "
+            "127.0.0.1. To serve everybody who can reach it, say --no-auth.",
         )
-    return config
+    if config.no_auth and not config.open:
+        raise ConfigError(
+            "--no-auth lets everybody in, and there are API keys too.",
+            "Leave --no-auth out; or unset SEEKSERVE_API_KEY and move the key file "
+            f"{config.state_dir / 'keys.json'} away.",
+        )
+
+
+def state_folder() -> Path:
+    """Where keys and logs live: SEEKSERVE_STATE_DIR, else the user's state folder. Made if need be."""
+    if given := os.environ.get("SEEKSERVE_STATE_DIR"):
+        folder = Path(given)
+    else:
+        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        folder = Path(base) / "seekserve"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot write to {folder}: {error.strerror}.",
+            "Set SEEKSERVE_STATE_DIR to a folder of yours.",
+        ) from error
+    return folder
 
 
 def hash_key(key: str) -> bytes:

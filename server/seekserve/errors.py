@@ -5,17 +5,20 @@ SeekserveError
 │   ├── ConfigError        2   a tier file, flag or variable is wrong
 │   ├── PortTaken          2   somebody else listens there
 │   ├── OpenToTheWorld     2   bound beyond loopback without a key
-│   ├── UnknownName        2   no such model or accelerator in the catalog
+│   ├── UnknownName        2   no such model or accelerator in the catalog, or key in the key file
+│   ├── LedgerUnusable     2   its file is damaged, newer, locked or not ours to write
 │   ├── Impossible         2   a layout, format or flag that cannot be, whatever the memory
 │   └── EngineFailed       3   the engine did not start, or died for good
 └── Refusal                    an HTTP answer in the client's own error shape
     ├── BadRequest       400   what was sent cannot be served as it is
     ├── Unauthenticated  401   no key, or not one of ours
+    ├── BudgetSpent      402   the key has spent its monthly budget
     ├── Forbidden        403   a browser page from elsewhere, or a foreign Host
     ├── NotFound         404   no such model or route
     ├── MethodNotAllowed 405   the route is served, but not by this method
     ├── SlowBody         408   the request's body did not arrive in time
     ├── TooLarge         413   the body is over the cap
+    ├── RateLimited      429   more than this key may have in a minute, or at once
     ├── ClientLeft       499   the client hung up while it was sending
     ├── QueueFull        503   more would wait than can be served in time
     ├── EngineNotReady   503   starting, restarting or gone: says the stage
@@ -61,6 +64,10 @@ class OpenToTheWorld(StartError):
 
 
 class UnknownName(StartError):
+    exit_code = 2
+
+
+class LedgerUnusable(StartError):
     exit_code = 2
 
 
@@ -123,6 +130,10 @@ class Unauthenticated(Refusal):
     status, type, code = 401, "authentication_error", "invalid_api_key"
 
 
+class BudgetSpent(Refusal):
+    status, type, code = 402, "insufficient_quota", "insufficient_quota"
+
+
 class Forbidden(Refusal):
     status, type, code = 403, "permission_error", "forbidden"
 
@@ -141,6 +152,10 @@ class SlowBody(Refusal):
 
 class TooLarge(Refusal):
     status, type, code = 413, "invalid_request_error", "request_too_large"
+
+
+class RateLimited(Refusal):
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
 
 
 class ClientLeft(Refusal):

@@ -1,20 +1,23 @@
-"""What the planning verbs print: pages for people, JSON for programs."""
+"""What the verbs print: pages for people, JSON for programs, and how they fail."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
 
+from seekserve.errors import StartError
 from seekserve.plan import tables
 from seekserve.plan.facts import Fact
 from seekserve.plan.report import as_json, page
 from seekserve.plan.wish import Plan
 from seekserve.settings import Frozen
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 PIPE = 160  # columns of what is not a terminal, or more where COLUMNS says so
 
 
@@ -50,3 +53,18 @@ def printed(what: RenderableType) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=max(PIPE, console.width))
     console.print(what, crop=False)
+
+
+@contextmanager
+def told(as_data: bool = False) -> Iterator[None]:
+    """A failure as a sentence on stderr, or as JSON on stdout where that was asked for."""
+    try:
+        yield
+    except StartError as error:
+        if as_data:
+            data({"error": {"message": error.message, "todo": error.todo}})
+        else:
+            from seekserve.screen import Screen  # its engine's words are slow to load
+
+            Screen(Console(stderr=True)).failure(error)
+        raise typer.Exit(error.exit_code) from error

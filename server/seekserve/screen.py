@@ -95,6 +95,18 @@ class Screen:
             self.console.print()
         self.console.print("Ctrl-C stops the server and its engine.", highlight=False)
 
+    def warned(self, config: Config) -> None:
+        """What whoever starts it should know before anything else."""
+        if config.no_auth and not config.listen.loopback:
+            self.console.print(
+                Text("Warning: ", style="bold yellow")
+                + Text(
+                    f"--no-auth: whoever reaches {config.listen.host}:{config.listen.port} may use "
+                    "this server, and nobody can tell who did."
+                ),
+                soft_wrap=True,
+            )
+
     def failure(self, error: StartError) -> None:
         self.console.print(
             Text("seekserve: ", style="bold red") + Text(error.message), soft_wrap=True
@@ -112,13 +124,15 @@ def base_url(config: Config, port: int) -> str:
 
 
 def _door(config: Config) -> str:
-    if config.key_hashes:
-        return "closed: clients send the API key as Bearer or x-api-key"
+    if not config.open:
+        return "closed: clients send an API key as Bearer or x-api-key"
+    if not config.listen.loopback:
+        return "[bold red]open to everybody who reaches this machine[/]: --no-auth"
     return "open: no API key is set, so only this machine is served"
 
 
 def curl(config: Config, base: str, model: str) -> str:
-    key = ' -H "Authorization: Bearer $SEEKSERVE_API_KEY"' if config.key_hashes else ""
+    key = ' -H "Authorization: Bearer $SEEKSERVE_API_KEY"' if not config.open else ""
     body = (
         f'{{"model": "{model}", "messages": [{{"role": "user", "content": "What is 17 + 25?"}}]}}'
     )
@@ -126,10 +140,8 @@ def curl(config: Config, base: str, model: str) -> str:
 
 
 def python(config: Config, base: str, model: str) -> str:
-    key = "os.environ['SEEKSERVE_API_KEY']" if config.key_hashes else "'none'"
-    first = (
-        "import os; from openai import OpenAI" if config.key_hashes else "from openai import OpenAI"
-    )
+    key = "'none'" if config.open else "os.environ['SEEKSERVE_API_KEY']"
+    first = "from openai import OpenAI" if config.open else "import os; from openai import OpenAI"
     return "\n".join(
         (
             first,

@@ -5,8 +5,7 @@ They import nothing that serves: an answer for every model takes less than half 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
@@ -14,19 +13,18 @@ import typer
 from rich.console import Console
 
 from seekserve.config import read_tier, tier_names
-from seekserve.errors import ConfigError, StartError
+from seekserve.errors import ConfigError
 from seekserve.plan import planner, tables
 from seekserve.plan.catalog import Catalog, load_catalog
 from seekserve.plan.detect import Machine, detect
 from seekserve.plan.ladder import best
 from seekserve.plan.version import read_version
 from seekserve.plan.wish import Cluster, Plan, Wish
-from seekserve.printing import data, listed, show, show_all
+from seekserve.printing import Json, listed, show, show_all, told
 
 MISFIT = 2
 Look = Callable[[], Machine]
 """How this machine is looked at; the context's `obj` may be another."""
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def add_planning(cli: typer.Typer) -> None:
@@ -115,7 +113,7 @@ def plan(
 
     What is not given is chosen. Exit codes: 0 fits or is tight, 2 does not fit or cannot be.
     """
-    with _told(as_data):
+    with told(as_data):
         _positive(
             nodes=nodes, tp=tp, pp=pp, dp=dp, dcp=dcp, max_model_len=max_model_len,
             max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens,
@@ -150,38 +148,23 @@ def plan(
 
 def tiers(as_data: Json = False) -> None:
     """List the tiers: choices for a class of hardware."""
-    with _told(as_data):
+    with told(as_data):
         known = [read_tier(name) for name in tier_names()]
         listed(known, tables.tiers(known), as_data)
 
 
 def models(as_data: Json = False) -> None:
     """List the models and the formats of their weights."""
-    with _told(as_data):
+    with told(as_data):
         known = list(load_catalog().models.values())
         listed(known, tables.models(known), as_data)
 
 
 def gpus(as_data: Json = False) -> None:
     """List the accelerators as a runtime sees them."""
-    with _told(as_data):
+    with told(as_data):
         known = list(load_catalog().accelerators.values())
         listed(known, tables.accelerators(known), as_data)
-
-
-@contextmanager
-def _told(as_data: bool) -> Iterator[None]:
-    """A failure as a sentence on stderr, or as JSON on stdout where that was asked for."""
-    try:
-        yield
-    except StartError as error:
-        if as_data:
-            data({"error": {"message": error.message, "todo": error.todo}})
-        else:
-            from seekserve.screen import Screen  # its engine's words are slow to load
-
-            Screen(Console(stderr=True)).failure(error)
-        raise typer.Exit(error.exit_code) from error
 
 
 def _positive(**given: float | None) -> None:

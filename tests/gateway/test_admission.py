@@ -14,6 +14,8 @@ from seekserve.engine.fleet import Fleet
 from seekserve.engine.probe import ModelCard
 from seekserve.errors import EngineNotReady, QueueFull
 from seekserve.gateway.admission import Admission
+from seekserve.gateway.gauges import gauges
+from seekserve.gateway.sizes import Wish
 from seekserve.log import Log
 from seekserve.settings import Limits
 from tests.support import until
@@ -48,7 +50,7 @@ class House:
         return repr(self.admission)
 
     async def visit(self, name: str, leave: asyncio.Event, model: str = "m") -> None:
-        async with self.admission.enter(model, 0.05) as lease:
+        async with self.admission.enter(Wish(model), 0.05) as lease:
             self.log.append(f"{name}@{lease.engine.snapshot.name}")
             await leave.wait()
 
@@ -110,7 +112,7 @@ async def test_the_line_is_bounded_and_says_how_long() -> None:
         tasks = list(house.line("a", "b"))
         await until(lambda: house.admission.queued == 2)
         with pytest.raises(QueueFull) as caught:
-            async with house.admission.enter("m", 1):
+            async with house.admission.enter(Wish("m"), 1):
                 raise AssertionError("there is no place")
         assert caught.value.retry_after_s
         assert "2 requests already wait" in caught.value.message
@@ -137,7 +139,7 @@ async def test_those_who_wait_are_ticked() -> None:
         ticks.append(1)
 
     async def visit() -> None:
-        async with house.admission.enter("m", 0.01, tick):
+        async with house.admission.enter(Wish("m"), 0.01, tick):
             pass
 
     async with house.taken():
@@ -154,7 +156,7 @@ async def test_a_tick_that_fails_leaves_the_line() -> None:
 
     async with house.taken():
         with pytest.raises(ConnectionError):
-            async with house.admission.enter("m", 0.01, tick):
+            async with house.admission.enter(Wish("m"), 0.01, tick):
                 raise AssertionError("there is no place")
         assert repr(house) == "<Admission 1 running, 0 queued>"
 
@@ -203,7 +205,7 @@ async def test_every_order_of_leaving_and_granting_ends_at_rest() -> None:
 async def test_an_error_inside_frees_the_place() -> None:
     house = House()
     with pytest.raises(KeyError):
-        async with house.admission.enter("m", 1):
+        async with house.admission.enter(Wish("m"), 1):
             raise KeyError
     assert repr(house) == "<Admission 0 running, 0 queued>"
 
@@ -254,7 +256,7 @@ async def test_nobody_enters_while_no_engine_answers(state: State, code: str) ->
     house = House()
     house.engines[0]._become(state, stage="load", share=0.5)
     with pytest.raises(EngineNotReady) as caught:
-        async with house.admission.enter("m", 1):
+        async with house.admission.enter(Wish("m"), 1):
             raise AssertionError("there is no engine")
     assert caught.value.code == code
     if state is State.STARTING:
@@ -266,6 +268,11 @@ async def test_gauges() -> None:
     async with house.taken():
         (task,) = house.line("a")
         await until(lambda: house.admission.queued == 1)
-        told = {name: rows for name, _, _, rows in house.admission.gauges()}
-        assert told == {"queue_depth": [(("m",), 1.0)], "places_taken": [(("e0",), 1.0)]}
+        told = {name: rows for name, _, _, rows in gauges(house.admission)}
+        assert told["queue_depth"] == [(("m", "all"), 1.0)]
+        assert told["places_taken"] == [(("e0",), 1.0)]
+        assert told["share_used"] == [(("all",), 1.0)]
+        assert (
+            told["tokens_in_flight"] == told["tokens_unread"] or told["tokens_in_flight"][0][1] > 0
+        )
     await task

@@ -28,6 +28,7 @@ from seekserve.plan.catalog import load_catalog
 from seekserve.plan.families import manner_of
 
 RUN_PREFIX = "seekserve-"
+SCHEDULING = "scheduling-policy"
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,19 @@ class Fleet:
         """Every model of every engine by id, ready or not."""
         return {card.id: card for engine in self.engines for card in engine.snapshot.models}
 
-    def card(self, model: str) -> ModelCard | None:
-        """The model's card, or None when an engine that does not answer yet may still have it."""
+    def card(self, model: str, aliases: Iterable[str] = ()) -> ModelCard | None:
+        """The model's card, or None when an engine that does not answer yet may still have it.
+
+        Raises NotFound, which names what there is, `aliases` among it.
+        """
         cards = self.cards()
         if model in cards:
             return cards[model]
         if any(s.state is State.STARTING and not s.models for s in self.snapshots()):
             return None
+        known = [*sorted(cards), *aliases]
         raise NotFound(
-            f"There is no model {_short(model)!r} here. Known: {', '.join(sorted(cards)) or 'none'}.",
+            f"There is no model {_short(model)!r} here. Known: {', '.join(known) or 'none'}.",
             param="model",
             code="model_not_found",
         )
@@ -133,9 +138,10 @@ def assemble(config: Config, log: Log, launching: Launching | None = None) -> Fl
 def _attached(config: Config, log: Log) -> list[Engine]:
     key = config.engine_key.get_secret_value() if config.engine_key else None
     catalog, family = load_catalog(), config.tier.engine.family
+    priority = config.tier.engine.args.get(SCHEDULING) == "priority"
 
     def knows(card: ModelCard) -> Manner:
-        return manner_of(catalog, card.id, card.root, family=family)
+        return manner_of(catalog, card.id, card.root, family=family, priority=priority)
 
     return [
         Attached(f"engine-{number}", Address.parse(url), (), log, key, knows)
@@ -151,7 +157,10 @@ def _launched(config: Config, run_dir: Path, log: Log, launching: Launching) -> 
     shared = command.environment(settings, launching.platform, config.tier.limits, run_dir)
     words = Command(launching.argv(socket), {**shared, **launching.env})
     log_file = logs / f"{config.tier.tier}-engine-0.log"
-    manner = manner_of(load_catalog(), settings.model, family=settings.family, ours=True)
+    priority = (f"--{SCHEDULING}", "priority") in zip(words.argv, words.argv[1:], strict=False)
+    manner = manner_of(
+        load_catalog(), settings.model, family=settings.family, ours=True, priority=priority
+    )
     return Launched("engine-0", words, settings, socket, log_file, log, launching.planned, manner)
 
 

@@ -1,194 +1,240 @@
-"""The queue in front of the engines: bounded, first come first served, with a deadline.
+"""The queue in front of the engines: fair, bounded, with deadlines; and it refuses early.
 
-`enter` is the only way in. Inside its `async with` a request holds one place at one engine; leaving
-by any road (done, refused, cancelled while it waited) frees the place in the same tick, and the next
-in line gets it. Nobody else writes the queue or the count of places taken.
+`enter` is the only way in. Inside its `async with` a request holds its place at one engine; leaving by
+any road (done, refused, cancelled while it waited) frees it in the same tick, and the next in line gets
+it. Nobody else writes the lines or the loads. Who is next says `fair`, what goes in says `load`, whose
+place it is says `pace`; how large a request is, is learned in `sizes`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import collections
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from seekserve.engine.engine import Engine, Snapshot, State
 from seekserve.engine.fleet import Fleet
-from seekserve.errors import EngineNotReady, QueueFull
-from seekserve.gateway import balance
+from seekserve.errors import Refusal
 from seekserve.gateway.ask import Clock
-from seekserve.metrics import Reading
-from seekserve.settings import Limits
+from seekserve.gateway.fair import Line
+from seekserve.gateway.lease import Lease, Turn
+from seekserve.gateway.load import Capacity, Load
+from seekserve.gateway.pace import Drain, Shares
+from seekserve.gateway.refusals import late, not_ready, too_many
+from seekserve.gateway.sizes import Size, Sizes, Wish
+from seekserve.settings import Limits, Tenancy
 
-STARTING_RETRY_S = 10.0
-SMOOTHING = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A place at an engine, held while the `async with` that gave it is open."""
-
-    engine: Engine
-    waited_s: float
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Turn:
-    """One who waits: its number in the order of arrival, and the place it is to get."""
-
-    number: int
-    place: asyncio.Future[Engine]
+KV_TOKENS = "kv_cache_tokens"
+ALL = {"all": Tenancy(share=1, max_wait_s=1e6, ttft_target_s=1e6, queued=1_000_000)}
+Tick = Callable[[], Awaitable[None]]
 
 
 class Admission:
-    def __init__(self, fleet: Fleet, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        limits: Limits,
+        clock: Clock,
+        classes: Mapping[str, Tenancy] = ALL,
+        default: str = "all",
+    ) -> None:
+        """`default` is the class of those who name none of `classes`."""
         self._fleet, self._limits, self._clock = fleet, limits, clock
-        self._waiting: dict[str, collections.deque[Turn]] = {}
+        self.classes, self._default = classes, default
+        self.lines: dict[str, Line[Turn]] = {}
+        self.loads: dict[str, Load] = {}
         self._numbers = itertools.count()
-        self._running: collections.Counter[str] = collections.Counter()
-        self._service_s = 1.0
+        self.sizes, self.shares, self.drain = Sizes(), Shares(classes), Drain()
         fleet.listen(self._changed)
 
     def __repr__(self) -> str:
-        return f"<Admission {sum(self._running.values())} running, {self.queued} queued>"
+        running = sum(load.sequences for load in self.loads.values())
+        return f"<Admission {running} running, {self.queued} queued>"
 
     @property
     def queued(self) -> int:
-        return sum(len(line) for line in self._waiting.values())
+        return sum(len(line) for line in self.lines.values())
 
-    def gauges(self) -> list[Reading]:
-        lines = [((model,), float(len(line))) for model, line in self._waiting.items()]
-        held = [((name,), float(count)) for name, count in self._running.items()]
-        return [
-            ("queue_depth", "Requests waiting here for a place at an engine.", ("model",), lines),
-            ("places_taken", "Requests an engine is working on for us.", ("engine",), held),
-        ]
+    @property
+    def in_flight(self) -> float:
+        """Tokens of cost that the engines are working on."""
+        return sum(load.cost for load in self.loads.values())
 
     @asynccontextmanager
     async def enter(
-        self, model: str, tick_s: float, tick: Callable[[], Awaitable[None]] | None = None
+        self, wish: Wish, tick_s: float, tick: Tick | None = None
     ) -> AsyncIterator[Lease]:
         """Waits in turn for a place. `tick` is awaited every `tick_s` seconds of waiting.
 
-        Raises EngineNotReady when no engine could answer, QueueFull when the line is full or the
-        deadline passes.
+        Raises EngineNotReady when no engine could answer, and QueueFull when there is no room to wait or
+        the wait would be, or has become, longer than the class bears.
         """
-        arrived = self._clock()
-        engine = self._place(model) or await self._wait(model, tick_s, tick)
-        entered = self._clock()
+        self._answerable(wish.model)
+        turn = self._turn(wish)
+        lease = await self._wait(turn, tick_s, tick)
         try:
-            yield Lease(engine, entered - arrived)
+            yield lease
         finally:
-            self._service_s += SMOOTHING * (self._clock() - entered - self._service_s)
-            self._leave(engine)
+            self._end(lease)
 
-    def _place(self, model: str) -> Engine | None:
-        """A free place right now, unless others wait for one already."""
-        self._answerable(model)
-        return None if self._waiting.get(model) else self._take(model)
+    def _turn(self, wish: Wish) -> Turn:
+        if wish.key_class not in self.classes:
+            wish = Wish(wish.model, wish.key, self._default, wish.size, wish.most, wish.sequences)
+        place: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+        return Turn(next(self._numbers), wish, self.sizes.of(wish), self._clock(), place)
 
-    def _take(self, model: str) -> Engine | None:
-        engines = self._fleet.serving(model)
-        engine = balance.least_busy(engines, self._running, self._limits.running)
-        if engine:
-            self._running[engine.snapshot.name] += 1
-        return engine
-
-    def _leave(self, engine: Engine) -> None:
-        self._running[engine.snapshot.name] -= 1
+    async def _wait(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
+        line = self._line(turn.wish.model)
+        self._refuse_early(line, turn)
+        line.add(turn)
         self._assign()
+        try:
+            return await self._placed(turn, tick_s, tick)
+        except BaseException:
+            self._leave_line(line, turn)
+            raise
+
+    def _leave_line(self, line: Line[Turn], turn: Turn) -> None:
+        if not turn.place.done() or turn.place.cancelled():
+            turn.gone = True
+            line.left(turn)
+        elif not turn.place.exception():
+            self._end(turn.place.result())  # the place came in the tick in which we left
+
+    async def _placed(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
+        deadline = turn.arrived + self._patience_s(turn)
+        while not turn.place.done() and (left := deadline - self._clock()) > 0:
+            await asyncio.wait([turn.place], timeout=min(left, tick_s))
+            if not turn.place.done() and tick:
+                await tick()
+        if turn.place.done():
+            return turn.place.result()
+        raise late(turn.key_class, self._patience_s(turn), self.expected_s(turn))
+
+    def _refuse_early(self, line: Line[Turn], turn: Turn) -> None:
+        """Raises QueueFull for one that would wait in vain."""
+        tenancy, group = self.classes[turn.key_class], line.groups[turn.key_class]
+        if not len(line) and self._engine_for(turn):
+            return
+        turn.expected_s = self.expected_s(turn)
+        if group.length >= tenancy.queued or self.queued >= self._limits.queued:
+            raise too_many(turn.key_class, group.length, turn.expected_s)
+        if turn.expected_s > (patience_s := self._patience_s(turn)):
+            raise late(turn.key_class, 0.0, turn.expected_s, patience_s, group.length)
+
+    def expected_s(self, turn: Turn) -> float:
+        """Seconds until one that comes now would be sent: what is served before it, by the drain."""
+        ahead = self._line(turn.wish.model).ahead(turn.key_class, turn.key, turn.cost)
+        return ahead / self.drain.per_s(self.in_flight)
+
+    def _patience_s(self, turn: Turn) -> float:
+        """The longest wait that still lets the first token come in time.
+
+        A prompt that takes most of the target to read cannot keep it: it is held to the wait alone.
+        """
+        tenancy = self.classes[turn.key_class]
+        reads_s = min((load.prefill_s(turn.size) for load in self.loads.values()), default=0.0)
+        in_time = max(tenancy.ttft_target_s - reads_s, tenancy.ttft_target_s / 2)
+        return min(tenancy.max_wait_s, self._limits.wait_s, in_time)
+
+    def _line(self, model: str) -> Line[Turn]:
+        if model not in self.lines:
+            self.lines[model] = Line(self.classes, lambda: self.in_flight)
+        return self.lines[model]
+
+    def _engine_for(self, turn: Turn) -> Engine | None:
+        """The ready engine with the least to do that it fits into, if its class may have a place now."""
+        engines = [e for e in self._fleet.serving(turn.wish.model) if e.ready]
+        seats = self._limits.running * len(engines)
+        waiting = self._line(turn.wish.model).waiting
+        if not self.shares.may(turn.key_class, turn.size.sequences, seats, self._clock(), waiting):
+            return None
+        free = [e for e in engines if self._load(e).fits(turn.size, self._capacity(e))]
+        return min(free, key=lambda e: self._load(e).cost, default=None)
+
+    def _load(self, engine: Engine) -> Load:
+        return self.loads.setdefault(engine.snapshot.name, Load())
+
+    def _capacity(self, engine: Engine) -> Capacity:
+        told = engine.snapshot.actual.get(KV_TOKENS) or engine.snapshot.planned.get(KV_TOKENS)
+        return Capacity(self._limits.running, int(told) if told else None)
+
+    def kv_tokens(self) -> dict[str, int]:
+        """By engine, where it says."""
+        told = {e.snapshot.name: self._capacity(e).kv for e in self._fleet.engines}
+        return {name: kv for name, kv in told.items() if kv is not None}
 
     def _assign(self) -> None:
-        """Matches free places with those who wait, in the order they came, whatever their model.
+        """Matches free places with those who wait. Every change of either ends here.
 
-        Every change of either ends here.
+        Between models, whoever waits longest at the front of its line goes first.
         """
-        while self._first_place():
+        while any(self._place_one(line) for line in sorted(self._waiting_lines(), key=_oldest)):
             pass
 
-    def _first_place(self) -> bool:
-        """Places the one who waits longest of those there is a place for; False when there is none."""
-        lines = [(line[0].number, model) for model, line in self._waiting.items() if line]
-        for _, model in sorted(lines):
-            if engine := self._take(model):
-                self._waiting[model].popleft().place.set_result(engine)
+    def _waiting_lines(self) -> list[Line[Turn]]:
+        return [line for line in self.lines.values() if len(line)]
+
+    def _place_one(self, line: Line[Turn]) -> bool:
+        """Places the next who may; False when there is no place for any."""
+        for turn in line.heads():
+            if engine := self._engine_for(turn):
+                line.take(turn.key_class)
+                if not turn.place.done():
+                    turn.place.set_result(self._begin(turn, engine))
                 return True
         return False
 
+    def _begin(self, turn: Turn, engine: Engine) -> Lease:
+        load, now = self._load(engine), self._clock()
+        self.shares.add(turn.key_class, turn.size.sequences, now)
+        unread = load.begin(turn.size)
+        return Lease(
+            engine,
+            turn.wish,
+            turn.size,
+            load,
+            turn.arrived,
+            now,
+            unread,
+            self._clock,
+            turn.expected_s,
+        )
+
+    def _end(self, lease: Lease) -> None:
+        now, wish = self._clock(), lease.wish
+        line = self._line(wish.model)
+        lease.load.end(lease.size, lease.reading)
+        self.shares.add(wish.key_class, -lease.size.sequences, now)
+        self.sizes.learn(wish, lease.tokens)
+        cost = lease.size.cost
+        if lease.tokens:
+            found = Size(lease.tokens.get("prompt", 0), lease.tokens.get("completion", 0)).cost
+            line.charge(wish.key_class, wish.key, found - cost)
+            cost = found
+        self.drain.ended(cost, now - lease.sent_at, now, len(line) > 0)
+        self._assign()
+
     def _changed(self, _: Snapshot) -> None:
         self._assign()
-        for model, line in self._waiting.items():
+        for model, line in self.lines.items():
             snapshots = [engine.snapshot for engine in self._fleet.serving(model)]
             if all(s.state is State.FAILED for s in snapshots):
-                while line:
-                    line.popleft().place.set_exception(not_ready(snapshots))
+                for key_class in self.classes:
+                    while line.groups[key_class].head():
+                        _tell(line.take(key_class), not_ready(snapshots))
 
     def _answerable(self, model: str) -> None:
         snapshots = [engine.snapshot for engine in self._fleet.serving(model)]
         if not any(s.state is State.READY for s in snapshots):
             raise not_ready(snapshots)
 
-    async def _wait(
-        self, model: str, tick_s: float, tick: Callable[[], Awaitable[None]] | None
-    ) -> Engine:
-        if self.queued >= self._limits.queued:
-            raise self._full(f"{self.queued} requests already wait, which is as many as may")
-        line = self._waiting.setdefault(model, collections.deque())
-        turn = Turn(next(self._numbers), asyncio.get_running_loop().create_future())
-        line.append(turn)
-        try:
-            return await self._turn(turn.place, tick_s, tick)
-        except BaseException:
-            if turn in line:
-                line.remove(turn)
-            elif not turn.place.exception():
-                self._leave(turn.place.result())  # the place came in the tick in which we left
-            raise
 
-    async def _turn(
-        self,
-        turn: asyncio.Future[Engine],
-        tick_s: float,
-        tick: Callable[[], Awaitable[None]] | None,
-    ) -> Engine:
-        deadline = self._clock() + self._limits.wait_s
-        while (left := deadline - self._clock()) > 0:
-            await asyncio.wait([turn], timeout=min(left, tick_s))
-            if turn.done():
-                return turn.result()
-            if tick:
-                await tick()
-        raise self._full(f"no place came free within {self._limits.wait_s:.0f} s")
-
-    def _full(self, what: str) -> QueueFull:
-        wait_s = self._expected_wait_s()
-        return QueueFull(
-            f"The house is full: {what}. Expected wait now: {wait_s:.0f} s. "
-            "Try again after Retry-After seconds.",
-            retry_after_s=wait_s,
-        )
-
-    def _expected_wait_s(self) -> float:
-        places = self._limits.running * max(1, sum(e.ready for e in self._fleet.engines))
-        return self._service_s * (self.queued + 1) / places
+def _oldest(line: Line[Turn]) -> int:
+    return min((turn.number for turn in line.heads()), default=0)
 
 
-def not_ready(snapshots: list[Snapshot]) -> EngineNotReady:
-    """A refusal that says what the engines are doing instead of answering."""
-    if not snapshots or all(s.state is State.FAILED for s in snapshots):
-        return EngineNotReady(
-            "The engine has failed and will not be started again by itself. "
-            "The server's own output says why.",
-            code="engine_failed",
-            retry_after_s=60,
-        )
-    best = max(snapshots, key=lambda s: s.state is State.STARTING)
-    share = f" ({best.share:.0%})" if best.share is not None else ""
-    return EngineNotReady(
-        f"The engine is {best.state.value}; stage: {best.stage or best.state.value}{share}. "
-        "Try again after Retry-After seconds, or watch /health/ready.",
-        code="engine_starting" if best.state is State.STARTING else None,
-        retry_after_s=STARTING_RETRY_S,
-    )
+def _tell(turn: Turn, refusal: Refusal) -> None:
+    if not turn.place.done():
+        turn.place.set_exception(refusal)

@@ -65,7 +65,8 @@ Steps = Generator[tuple[str, dict[str, Any]], dict[str, Any], dict[str, Any]]
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request, checked and translated. `body` is the JSON for the engine; where it takes other
-    calls to know that, `steps` makes them.
+    calls to know that, `steps` makes them. An `aside` is answered without generating anything. `size`
+    is in bytes, `most` in tokens over all `sequences`.
     """
 
     model: str
@@ -74,6 +75,10 @@ class Ask:
     show_usage: bool
     accent: Accent
     steps: Callable[[], Steps] | None = None
+    aside: bool = False
+    size: int = 0
+    most: int = 1
+    sequences: int = 1
 
 
 Clock = Callable[[], float]

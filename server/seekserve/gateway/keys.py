@@ -1,102 +1,146 @@
-"""Who may ask. Every route is closed unless it is listed as open.
+"""Keys, and the ring of them that is let in. Pure: time is an argument, nothing is read or written.
 
-Keys are kept as SHA-256 digests and compared in constant time. Without a key the server is open, and
-then it is bound to loopback (config sees to that): what can still reach it are pages in a browser of
-this machine, so foreign `Origin` and `Host` headers are turned away.
+A key reads `sk-seek-ID-SECRET`: twelve hex digits that name it, and 256 random bits. Only the SHA-256
+of the whole is kept, which is enough for what no person chose. The ID is public: it finds the one key
+that may match in a dict, so that a check costs the same with one key and with ten thousand, and what
+is then compared, whole and in constant time, is that key's digests; for an unknown ID, a dummy's.
+A digest is never looked up itself: how long that takes could depend on what is stored.
 """
 
 from __future__ import annotations
 
 import hmac
-import ipaddress
-from urllib.parse import urlsplit
+import secrets
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Annotated, Literal, NamedTuple
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from pydantic import AwareDatetime, Field
 
 from seekserve.config import hash_key
-from seekserve.errors import Forbidden, Refusal, Unauthenticated
-from seekserve.gateway.trace import refuse
+from seekserve.settings import Frozen
 
-OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
+PREFIX = "sk-seek-"
+ID_DIGITS = 12
+COMMAND_LINE = "api-key"
+"""The name of the key that --api-key gives."""
+
+Door = Literal["closed", "local", "anyone"]
+"""Without a key: nobody is let in, or this machine's own programs, or everybody who can reach it."""
+
+
+MOST = 10**12
+Limit = Annotated[int, Field(gt=0, le=MOST)]
+
+
+class Secret(Frozen):
+    """What is kept of a key's text: its digest. `until` is when a later one has replaced it."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    until: AwareDatetime | None = None
+
+
+class Key(Frozen):
+    """One client. Secrets come newest first. What is None, or empty, is not limited.
+
+    `class_name` is empty for the default class of the tier that serves. `monthly_budget` is in the
+    currency of the tier's prices.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
+    secrets: Annotated[tuple[Secret, ...], Field(min_length=1)]
+    class_name: Annotated[str, Field(max_length=64)] = ""
+    models: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
+    requests_per_min: Limit | None = None
+    tokens_per_min: Limit | None = None
+    concurrency: Limit | None = None
+    monthly_budget: Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False)] | None = None
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
+    revoked_at: AwareDatetime | None = None
+
+    def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at and self.expires_at <= now else "active"
+
+    def may_use(self, *names: str) -> bool:
+        """Whether one of the names of a model is a name this key is for."""
+        return not self.models or any(name in self.models for name in names)
+
+
+class Found(NamedTuple):
+    """A key that really is ours, and by which of its secrets; whether it still holds is not said."""
+
+    key: Key
+    secret: Secret
+
+
+_DUMMY = Key(
+    id="0" * ID_DIGITS,
+    name="nobody",
+    secrets=(Secret(sha256=secrets.token_hex(32)),),
+    created_at=datetime.fromtimestamp(0, UTC),
+)
 
 
 class Keyring:
-    """The digests of the keys that are let in. Empty means open."""
+    """Who is let in: immutable, swapped whole. `hashes` are of keys without an ID of ours, which are
+    few (the command line's): every one of them is compared at every check.
+    """
 
-    def __init__(self, hashes: tuple[bytes, ...]) -> None:
-        self._hashes = hashes
+    def __init__(
+        self, hashes: Collection[bytes] = (), keys: Collection[Key] = (), door: Door = "closed"
+    ) -> None:
+        self._plain = [(digest, _plain(digest)) for digest in hashes]
+        self._by_id = {key.id: key for key in keys}
+        self.door = door
 
-    def __bool__(self) -> bool:
-        return bool(self._hashes)
+    def __len__(self) -> int:
+        return len(self._plain) + len(self._by_id)
 
     def __repr__(self) -> str:
-        return f"<Keyring {len(self._hashes)} keys>"
+        return f"<Keyring {len(self)} keys>"
 
-    def knows(self, key: str) -> bool:
-        """Every digest is compared, whatever the outcome so far, so that time tells nothing."""
-        digest = hash_key(key)
-        found = False
-        for known in self._hashes:
-            found |= hmac.compare_digest(digest, known)
+    @property
+    def keys(self) -> Collection[Key]:
+        """Those that were minted here."""
+        return self._by_id.values()
+
+    def find(self, presented: str) -> Found | None:
+        """The key with this text. No comparison ends early, nor is one left out after a hit."""
+        digest = hash_key(presented)
+        found = None
+        for known, plain in self._plain:
+            if hmac.compare_digest(digest, known):
+                found = plain
+        key = self._by_id.get(id_of(presented), _DUMMY)
+        for secret in key.secrets:
+            if hmac.compare_digest(digest, bytes.fromhex(secret.sha256)):
+                found = Found(key, secret)
         return found
 
 
-class Guard:
-    """ASGI middleware in front of every route. Decides on `scope["path"]`, never on a header."""
-
-    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
-        self._app, self._keyring = app, keyring
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            try:
-                self._check(dict(scope["headers"]))
-            except Refusal as refusal:
-                await refuse(refusal, scope, send)
-                return
-        await self._app(scope, receive, send)
-
-    def _check(self, headers: dict[bytes, bytes]) -> None:
-        if not self._keyring:
-            _from_here(headers)
-            return
-        key = _presented(headers)
-        if not key:
-            raise Unauthenticated("No API key. Send it as: Authorization: Bearer YOUR_KEY.")
-        if not self._keyring.knows(key):
-            raise Unauthenticated(
-                "This API key is not known here. Check it for missing characters."
-            )
+def id_of(text: str) -> str:
+    """The public part of a key's text; empty where it has none."""
+    if not text.startswith(PREFIX):
+        return ""
+    return text[len(PREFIX) : len(PREFIX) + ID_DIGITS]
 
 
-def _presented(headers: dict[bytes, bytes]) -> str:
-    scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        return key.strip()
-    return headers.get(b"x-api-key", b"").decode("latin-1").strip()
+def mint(id_: str) -> tuple[str, Secret]:
+    """A new text for the key of this ID, to be shown once, and what is kept of it."""
+    text = f"{PREFIX}{id_}-{secrets.token_urlsafe(32)}"
+    return text, Secret(sha256=hash_key(text).hex())
 
 
-def _from_here(headers: dict[bytes, bytes]) -> None:
-    """Refuses what a web page could send to an open server: another site's Origin, a rebound Host."""
-    origin = headers.get(b"origin", b"").decode("latin-1")
-    if origin and not _is_local(origin):
-        raise Forbidden(
-            f"A page from {origin[:80]} may not use this server while it is open. "
-            "Start it with --api-key to allow that."
-        )
-    host = headers.get(b"host", b"localhost").decode("latin-1")
-    if not _is_local(f"//{host}"):
-        raise Forbidden(
-            f"The Host header says {host[:80]!r}, but this open server is only for this machine. "
-            "Start it with --api-key to serve others."
-        )
+def new_id(taken: Collection[str]) -> str:
+    while (id_ := secrets.token_hex(ID_DIGITS // 2)) in taken or id_ == _DUMMY.id:
+        pass
+    return id_
 
 
-def _is_local(url: str) -> bool:
-    try:
-        host = urlsplit(url).hostname or ""
-        if host == "localhost" or host.endswith(".localhost"):
-            return True
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _plain(digest: bytes) -> Found:
+    secret = Secret(sha256=digest.hex())
+    return Found(_DUMMY.model_copy(update={"name": COMMAND_LINE, "secrets": (secret,)}), secret)

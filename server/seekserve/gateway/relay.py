@@ -19,11 +19,14 @@ from starlette.types import Receive, Scope, Send
 
 from seekserve.engine.address import Address
 from seekserve.errors import EngineBroke, HungUp, Refusal, Stopping
-from seekserve.gateway.admission import Admission, Lease
+from seekserve.gateway.admission import Admission
 from seekserve.gateway.ask import Ask, Clock, Steps, encoded
+from seekserve.gateway.caps import Caps
 from seekserve.gateway.connection import Connection, Poured
+from seekserve.gateway.lease import Lease
 from seekserve.gateway.outlet import STREAM_HEADERS, ClientGone, Outlet, WhileConnected
 from seekserve.gateway.said import ODD, answer_of, counted, engine_said, finish, kind_of, odd
+from seekserve.gateway.sizes import Wish
 from seekserve.gateway.sse import Tap
 from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
 from seekserve.gateway.upstream import Upstream
@@ -34,13 +37,15 @@ WHOLE_ANSWER = 6  # times `idle_s`: an hour by default, far beyond every client'
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """What every relay shares."""
+    """What every relay shares. `asides` has places of its own, for questions that generate nothing."""
 
     admission: Admission
+    asides: Admission
     upstream: Upstream
     listen: Listen
     limits: Limits
     clock: Clock
+    caps: Caps
 
 
 class Relay(Response):
@@ -55,7 +60,7 @@ class Relay(Response):
         voice = self._ask.accent.voice(self._ask.show_usage) if self._ask.stream else None
         outlet = Outlet(send, scope, voice, self._patient_ticks)
         try:
-            async with WhileConnected(outlet.writer):
+            async with WhileConnected(outlet.writer), self._gateway.caps.held(scope):
                 whole = await self._run(trace, outlet)
                 await (outlet.end() if whole is None else outlet.whole(whole))
         except ClientGone:
@@ -74,29 +79,36 @@ class Relay(Response):
         """
         gateway, ask = self._gateway, self._ask
         tick_s = gateway.listen.keepalive_s
-        async with gateway.admission.enter(ask.model, tick_s, outlet.bridge) as lease:
+        admission = gateway.asides if ask.aside else gateway.admission
+        wish = Wish(ask.model, trace.key, trace.key_class, ask.size, ask.most, ask.sequences)
+        async with admission.enter(wish, tick_s, outlet.bridge) as lease:
             _book(trace, lease)
-            address = lease.engine.snapshot.address
             try:
-                return await self._exchange(address, trace, outlet)
+                return await self._exchange(lease, trace, outlet)
             except HungUp:  # the idle connection ended while we wrote: nothing was worked on
-                return await self._exchange(address, trace, outlet, fresh=True)
+                return await self._exchange(lease, trace, outlet, fresh=True)
+            finally:
+                lease.tokens.update(trace.tokens)
 
     async def _exchange(
-        self, address: Address, trace: Trace, outlet: Outlet, fresh: bool = False
+        self, lease: Lease, trace: Trace, outlet: Outlet, fresh: bool = False
     ) -> bytes | None:
+        address = lease.engine.snapshot.address
         path, said = self._ask.accent.path, self._ask.body
         if self._ask.steps:
-            said = await self._stepped(self._ask.steps(), address, trace, outlet)
+            said = await self._stepped(self._ask.steps(), address, trace, outlet, fresh)
         async with self._asked(address, path, said, trace, outlet, fresh) as connection:
-            return await self._answer(connection, trace, outlet)
+            return await self._answer(connection, lease, trace, outlet)
 
-    async def _stepped(self, steps: Steps, address: Address, trace: Trace, outlet: Outlet) -> bytes:
+    async def _stepped(
+        self, steps: Steps, address: Address, trace: Trace, outlet: Outlet, fresh: bool
+    ) -> bytes:
         """Makes the calls that come before the request, and returns its body."""
         try:
             path, wanted = next(steps)
             while True:
-                async with self._asked(address, path, encoded(wanted), trace, outlet) as connection:
+                body = encoded(wanted)
+                async with self._asked(address, path, body, trace, outlet, fresh) as connection:
                     said = await self._body(connection)
                     if connection.status != 200:
                         raise engine_said(connection.status, said, path)
@@ -145,21 +157,25 @@ class Relay(Response):
         listen = self._gateway.listen
         return max(1, round(listen.idle_s / listen.keepalive_s))
 
-    async def _answer(self, connection: Connection, trace: Trace, outlet: Outlet) -> bytes | None:
+    async def _answer(
+        self, connection: Connection, lease: Lease, trace: Trace, outlet: Outlet
+    ) -> bytes | None:
         if connection.status != 200:
             said = await self._body(connection)
             raise engine_said(connection.status, said, self._ask.accent.path)
         kind = connection.headers.get(b"content-type", b"")
         if self._ask.stream and kind.startswith(b"text/event-stream"):
-            await self._stream(connection, trace, outlet)
+            await self._stream(connection, lease, trace, outlet)
             return None
         if kind.startswith(b"application/json") and not self._ask.stream:
             return await self._whole(connection, trace)
         raise EngineBroke(f"The engine answered with {kind_of(kind)} instead of what was asked.")
 
-    async def _stream(self, connection: Connection, trace: Trace, outlet: Outlet) -> None:
+    async def _stream(
+        self, connection: Connection, lease: Lease, trace: Trace, outlet: Outlet
+    ) -> None:
         assert outlet.voice is not None
-        tap = Tap(outlet.voice, self._gateway.clock)
+        tap = Tap(outlet.voice, self._gateway.clock, lease.began)
         try:
             await outlet.start(STREAM_HEADERS)
             await self._pump(connection, tap, outlet)
@@ -221,3 +237,4 @@ class Relay(Response):
 
 def _book(trace: Trace, lease: Lease) -> None:
     trace.engine, trace.queue_s = lease.engine.snapshot.name, lease.waited_s
+    trace.expected_s = lease.expected_s

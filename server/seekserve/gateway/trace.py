@@ -45,9 +45,12 @@ class Trace:
     reason: str = ""
     engine: str = ""
     queue_s: float | None = None
+    expected_s: float = 0.0
     first_at: float | None = None
     last_at: float | None = None
     tokens: dict[str, int] = field(default_factory=dict)
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """What every answer to it tells besides its own, once known."""
 
     def told(self, refusal: Refusal) -> bytes:
         """The body of a refusal, in the shape that this path's clients read."""
@@ -60,7 +63,8 @@ class Trace:
 class Tracing:
     """ASGI middleware. `in_flight` is the number of requests inside it now.
 
-    `shapes` names the paths whose refusals are told in another shape than OpenAI's.
+    `shapes` names the paths whose refusals are told in another shape than OpenAI's. `settled` is told
+    of every request that is over, and of its seconds.
     """
 
     def __init__(
@@ -69,8 +73,10 @@ class Tracing:
         metrics: Metrics,
         log: Log,
         shapes: Callable[[str], Shape | None] = lambda path: None,
+        settled: Callable[[Trace, float], None] = lambda trace, duration_s: None,
     ) -> None:
         self._app, self._metrics, self._log, self._shapes = app, metrics, log, shapes
+        self._settled = settled
         self.in_flight = 0
         metrics.watch(
             lambda: [
@@ -93,7 +99,7 @@ class Tracing:
             if message["type"] == "http.response.start":
                 started = True
                 trace.status = trace.status or message["status"]
-                message["headers"] = [*message["headers"], *_id_headers(trace)]
+                message["headers"] = [*message["headers"], *_id_headers(trace), *trace.headers]
             await send(message)
 
         self.in_flight += 1
@@ -110,6 +116,7 @@ class Tracing:
             self._settle(trace, time.perf_counter() - trace.started)
 
     def _settle(self, trace: Trace, duration_s: float) -> None:
+        self._settled(trace, duration_s)
         metrics = self._metrics
         status = str(trace.status or CLIENT_GONE)
         metrics.requests.labels(trace.route, trace.model, status, trace.finish).inc()
@@ -143,6 +150,7 @@ class Tracing:
             prompt=trace.tokens.get("prompt"),
             completion=trace.tokens.get("completion"),
             queue_s=trace.queue_s or None,
+            expected_s=trace.expected_s or None,
             first_s=first_s,
             total_s=duration_s,
         )

@@ -1,0 +1,105 @@
+"""What the ledger tells: who used what since when, and what each key has spent this month. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+
+from seekserve.gateway.ledgerfile import Connection
+
+UNIT = 1_000_000_000
+"""Costs as kept, per unit of the currency."""
+
+By = Literal["key", "class", "model", "day"]
+
+_GROUPS: dict[By, str] = {
+    "key": "key",
+    "class": "class",
+    "model": "model",
+    "day": "strftime('%Y-%m-%d', time, 'unixepoch')",
+}
+
+
+class Used(NamedTuple):
+    """What one key, class, model or day came to. Tokens by kind; `cost` in the currency's unit."""
+
+    name: str
+    requests: int
+    answered: int
+    refused: int
+    broken: int
+    prompt: int
+    cached: int
+    reasoning: int
+    completion: int
+    cost: float
+    currency: str
+
+
+def usage(db: Connection, by: By, since: float) -> list[Used]:
+    """What was used from `since` on (UTC epoch), the dearest first; days in their order."""
+    order = "1" if by == "day" else "cost DESC, prompt + completion DESC, 1"
+    rows = db.execute(
+        f"""SELECT {_GROUPS[by]}, count(*), sum(status = 200 AND reason = ''),
+            sum(status BETWEEN 400 AND 498 OR status = 503), 0,
+            sum(prompt) AS prompt, sum(cached), sum(reasoning), sum(completion) AS completion,
+            sum(cost) AS cost, currency
+        FROM requests WHERE time >= ? GROUP BY 1, currency ORDER BY {order}""",  # noqa: S608  ours
+        (since,),
+    )
+    return [_used(Used(*row)) for row in rows]
+
+
+def _used(row: Used) -> Used:
+    return row._replace(
+        broken=row.requests - row.answered - row.refused, cost=row.cost / UNIT, name=row.name or "-"
+    )
+
+
+def spent_in(db: Connection, month: str, currency: str) -> dict[str, int]:
+    """Costs by key in a month such as 2026-01, in billionths of the currency's unit."""
+    rows = db.execute(
+        "SELECT key, cost FROM spent WHERE month = ? AND currency = ?", (month, currency)
+    )
+    return dict(rows.fetchall())
+
+
+def month_of(when: float) -> str:
+    """The month of a UTC epoch, such as 2026-01."""
+    return f"{datetime.fromtimestamp(when, UTC):%Y-%m}"
+
+
+def month_end(when: float) -> float:
+    """The UTC epoch at which the month of `when` is over."""
+    now = datetime.fromtimestamp(when, UTC)
+    following = (now.year + now.month // 12, now.month % 12 + 1)
+    return datetime(*following, 1, tzinfo=UTC).timestamp()
+
+
+class Spending:
+    """What each key has spent in the month that it is, added up as rows come: asking costs no query."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+        self._end = 0.0
+        self._spent: dict[str, int] = {}
+
+    def begin(self, spent: dict[str, int]) -> None:
+        """From what the file says of this month."""
+        self._end, self._spent = month_end(self._wall()), dict(spent)
+
+    def add(self, key: str, cost: int, when: float) -> None:
+        """`cost` in billionths of the currency's unit, at a UTC epoch that is now."""
+        self._turn(when)
+        if cost:
+            self._spent[key] = self._spent.get(key, 0) + cost
+
+    def of(self, key: str) -> float:
+        """In the currency's unit, this month."""
+        self._turn(self._wall())
+        return self._spent.get(key, 0) / UNIT
+
+    def _turn(self, now: float) -> None:
+        if now >= self._end:
+            self._end, self._spent = month_end(now), {}

@@ -1,0 +1,65 @@
+"""One who waits, and the place it gets."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from seekserve.engine.engine import Engine
+from seekserve.gateway.ask import Clock
+from seekserve.gateway.load import Load
+from seekserve.gateway.sizes import Size, Wish
+
+
+@dataclass(eq=False, slots=True)
+class Turn:
+    """One who waits, for the place it is to get. Numbered as they came."""
+
+    number: int
+    wish: Wish
+    size: Size
+    arrived: float
+    place: asyncio.Future[Lease]
+    expected_s: float = 0.0
+    gone: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.wish.key
+
+    @property
+    def key_class(self) -> str:
+        return self.wish.key_class
+
+    @property
+    def cost(self) -> int:
+        return self.size.cost
+
+
+@dataclass(eq=False, slots=True)
+class Lease:
+    """A place at an engine, held while the `async with` that gave it is open.
+
+    Tell it `began` when the first token comes, and put the engine's counts into `tokens`.
+    """
+
+    engine: Engine
+    wish: Wish
+    size: Size
+    load: Load
+    arrived: float
+    sent_at: float
+    unread: int
+    clock: Clock
+    expected_s: float = 0.0
+    tokens: dict[str, int] = field(default_factory=dict)
+    reading: bool = True
+
+    @property
+    def waited_s(self) -> float:
+        return self.sent_at - self.arrived
+
+    def began(self) -> None:
+        if self.reading:
+            self.reading = False
+            self.load.read(self.size, self.unread, self.clock() - self.sent_at)

@@ -1,0 +1,88 @@
+"""What an engine is working on for us, against what it can. Pure.
+
+An engine batches as many sequences as it was told, holds as many tokens as its KV cache has room for,
+and reads prompts at some speed. The three together keep its own queue shallow: what waits in an engine
+can neither be put in order nor be refused any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seekserve.gateway.sizes import Size
+
+KV_SHARE = 0.95  # of the cache: estimates err, and an engine without room preempts what runs
+PREFILL_WINDOW_S = 0.5
+LEARN = 0.2
+LEAST_PROMPT = 512  # tokens; below, a first token takes as long as it takes, whatever the prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Of one engine. `kv` (tokens) is None where the engine does not say."""
+
+    sequences: int
+    kv: int | None = None
+
+
+@dataclass(slots=True)
+class Load:
+    """Held at one engine now, in sequences and tokens; `prefill` has been sent and not yet read."""
+
+    sequences: int = 0
+    kv: int = 0
+    prefill: int = 0
+    cost: int = 0
+    read_per_s: float | None = None
+    first_s: float = 0.0
+
+    def fits(self, size: Size, capacity: Capacity) -> bool:
+        """Whether one more goes in. An idle engine takes anything: it has the last word."""
+        if not self.sequences:
+            return True
+        if self.sequences + size.sequences > capacity.sequences:
+            return False
+        if capacity.kv is not None and self.kv + size.held > capacity.kv * KV_SHARE:
+            return False
+        return not self.prefill or self.prefill + size.prompt <= self.window
+
+    @property
+    def window(self) -> float:
+        """Tokens of prompts that may be unread at a time: what is read in PREFILL_WINDOW_S."""
+        return self.read_per_s * PREFILL_WINDOW_S if self.read_per_s else float("inf")
+
+    def prefill_s(self, size: Size) -> float:
+        """Seconds to a first token, once sent: those before it are read first."""
+        unread = self.prefill + size.prompt
+        return max(self.first_s, unread / self.read_per_s if self.read_per_s else 0.0)
+
+    def begin(self, size: Size) -> int:
+        """Counts one more in; returns the tokens to be read before its first token comes."""
+        self.sequences += size.sequences
+        self.kv += size.held
+        self.cost += size.cost
+        self.prefill += size.prompt
+        return self.prefill
+
+    def read(self, size: Size, unread: int, took_s: float) -> None:
+        """Its first token came: its prompt, and what was before it, are read."""
+        self.prefill -= size.prompt
+        if took_s <= 0:
+            return
+        if unread >= LEAST_PROMPT:
+            speed = unread / took_s
+            self.read_per_s = _nearer(self.read_per_s, speed)
+        else:
+            self.first_s = _nearer(self.first_s or None, took_s)
+
+    def end(self, size: Size, unread: bool) -> None:
+        """It has ended; `unread` says that its first token never came."""
+        self.sequences -= size.sequences
+        self.kv -= size.held
+        self.cost -= size.cost
+        if unread:
+            self.prefill -= size.prompt
+
+
+def _nearer(mean: float | None, found: float) -> float:
+    return found if mean is None else mean + LEARN * (found - mean)

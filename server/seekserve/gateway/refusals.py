@@ -1,0 +1,57 @@
+"""How the queue says no: what happened, with the numbers, and when to come back. Pure."""
+
+from __future__ import annotations
+
+from seekserve.engine.engine import Snapshot, State
+from seekserve.errors import EngineNotReady, QueueFull
+
+STARTING_RETRY_S = 10.0
+
+
+def too_many(key_class: str, length: int, expected_s: float) -> QueueFull:
+    return QueueFull(
+        f"The house is full: {length} requests already wait in class {key_class}, which is as many as "
+        f"may. Expected wait now: {_seconds(expected_s)}. Try again after Retry-After seconds.",
+        retry_after_s=expected_s,
+    )
+
+
+def late(
+    key_class: str, waited_s: float, expected_s: float, patience_s: float = 0.0, length: int = 0
+) -> QueueFull:
+    """For one that has waited its time out, or (`patience_s` given) one that would."""
+    if patience_s:
+        return QueueFull(
+            f"The house is full: {length} requests of class {key_class} wait, and a place is expected "
+            f"in {_seconds(expected_s)}; this class waits {_seconds(patience_s)} at most. "
+            "Try again after Retry-After seconds.",
+            retry_after_s=expected_s - patience_s,
+        )
+    return QueueFull(
+        f"The house is full: no place came free within {_seconds(waited_s)}. "
+        f"Expected wait now: {_seconds(expected_s)}. Try again after Retry-After seconds.",
+        retry_after_s=expected_s,
+    )
+
+
+def not_ready(snapshots: list[Snapshot]) -> EngineNotReady:
+    """A refusal that says what the engines are doing instead of answering."""
+    if not snapshots or all(s.state is State.FAILED for s in snapshots):
+        return EngineNotReady(
+            "The engine has failed and will not be started again by itself. "
+            "The server's own output says why.",
+            code="engine_failed",
+            retry_after_s=60,
+        )
+    best = max(snapshots, key=lambda s: s.state is State.STARTING)
+    share = f" ({best.share:.0%})" if best.share is not None else ""
+    return EngineNotReady(
+        f"The engine is {best.state.value}; stage: {best.stage or best.state.value}{share}. "
+        "Try again after Retry-After seconds, or watch /health/ready.",
+        code="engine_starting" if best.state is State.STARTING else None,
+        retry_after_s=STARTING_RETRY_S,
+    )
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f} s" if value >= 1 else f"{value:.1f} s"

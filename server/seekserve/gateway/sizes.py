@@ -1,0 +1,83 @@
+"""How large a request is, before anybody has counted: learned from what earlier ones came to. Pure.
+
+There is no tokenizer here. A prompt's tokens are its bytes divided by what the model's prompts had per
+token; an answer's tokens are what this key's answers used to be, never above what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+BYTES_PER_TOKEN = (
+    4.0  # of English text and JSON with DeepSeek's tokenizers, before anything is known
+)
+OUTPUT = 256.0
+LEARN = 0.1
+MOST_KEYS = 10_000
+OUTPUT_WEIGHT = 2
+"""A token made costs an engine about twice a token read (the weights that VTC's authors use)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is known of a request when it comes: whose it is, and how large its words are.
+
+    `size` is in bytes; `most` is max_tokens times n; `sequences` is n.
+    """
+
+    model: str
+    key: str = ""
+    key_class: str = ""
+    size: int = 0
+    most: int = 1
+    sequences: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """In tokens; `sequences` are batched side by side."""
+
+    prompt: int
+    output: int
+    sequences: int = 1
+
+    @property
+    def held(self) -> int:
+        """KV cache tokens it comes to hold."""
+        return self.prompt + self.output
+
+    @property
+    def cost(self) -> int:
+        """What it takes of an engine, in tokens read."""
+        return self.prompt + OUTPUT_WEIGHT * self.output
+
+
+class Sizes:
+    """Two running means: bytes per token by model, tokens per answer by key."""
+
+    def __init__(self) -> None:
+        self._per_token: dict[str, float] = {}
+        self._output: OrderedDict[str, float] = OrderedDict()
+
+    def of(self, wish: Wish) -> Size:
+        prompt = wish.size / self._per_token.get(wish.model, BYTES_PER_TOKEN)
+        output = self._output.get(wish.key, OUTPUT) * wish.sequences
+        return Size(max(1, round(prompt)), max(1, min(round(output), wish.most)), wish.sequences)
+
+    def learn(self, wish: Wish, tokens: Mapping[str, int]) -> None:
+        """From what the engine counted of a request that has ended."""
+        if (prompt := tokens.get("prompt", 0)) > 0 and wish.size:
+            self._per_token[wish.model] = _nearer(
+                self._per_token.get(wish.model), wish.size / prompt
+            )
+        if (output := tokens.get("completion", 0)) > 0:
+            self._output[wish.key] = _nearer(self._output.get(wish.key), output / wish.sequences)
+            self._output.move_to_end(wish.key)
+            if len(self._output) > MOST_KEYS:
+                self._output.popitem(last=False)
+
+
+def _nearer(mean: float | None, found: float) -> float:
+    return found if mean is None else mean + LEARN * (found - mean)

@@ -1,0 +1,193 @@
+"""`keys add|list|show|rotate|revoke`: who may use the server, changed while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from seekserve import keypages
+from seekserve.complaints import complaints
+from seekserve.config import read_tier, state_folder
+from seekserve.errors import ConfigError
+from seekserve.gateway import keychanges, keyfile
+from seekserve.gateway.keychanges import Keys
+from seekserve.gateway.keys import Key, mint, new_id
+from seekserve.printing import Json, data, printed, told
+from seekserve.settings import Tier
+
+keys = typer.Typer(
+    help="Keys for clients. A running server takes a change up within a second.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+Name = Annotated[str, typer.Argument(help="The key's name.")]
+OPTIONS = {"class_name": "class", "expires_at": "expires"}
+"""What an option is called where that is not the field's own name."""
+
+
+@keys.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Who it is for: letters, digits and ._@+-")],
+    class_name: Annotated[
+        str,
+        typer.Option(
+            "--class", metavar="NAME", help="A class of the tier. Default: the tier's own."
+        ),
+    ] = "",
+    models: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME,...", help="The only models it is for. Default: all."),
+    ] = None,
+    requests_per_min: Annotated[int | None, typer.Option(metavar="N")] = None,
+    tokens_per_min: Annotated[
+        int | None, typer.Option(metavar="N", help="Prompt and answer together.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(metavar="N", help="Requests that run at once.")
+    ] = None,
+    monthly_budget: Annotated[
+        float | None, typer.Option(metavar="SUM", help="In the currency of the tier's prices.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(metavar="30d|2027-01-31", help="Default: never. Days end in UTC.")
+    ] = None,
+    tier: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="The tier that must know the class.")
+    ] = None,
+) -> None:
+    """Make a key. It is printed once, alone on stdout; only its digest is kept."""  # fmt: skip
+    with told():
+        now = datetime.now(UTC)
+        _known_class(class_name, tier)
+        asked = {
+            "class_name": class_name,
+            "models": [one.strip() for more in models or () for one in more.split(",")],
+            "requests_per_min": requests_per_min,
+            "tokens_per_min": tokens_per_min,
+            "concurrency": concurrency,
+            "monthly_budget": monthly_budget,
+            "expires_at": keychanges.expiry("--expires", expires, now) if expires is not None else None,
+            "created_at": now,
+        }  # fmt: skip
+        shown: list[str] = []
+
+        def added(known: Keys) -> Keys:
+            keychanges.untaken(known, name)
+            id_ = new_id({key.id for key in known})
+            text, secret = mint(id_)
+            shown.append(text)
+            return (*known, _key(asked | {"id": id_, "name": name, "secrets": (secret,)}))
+
+        keyfile.edit(_path(), added)
+        typer.echo(shown[-1])
+        _note(f"This is the key of {name}. It is not shown again: keep it now.")
+
+
+@keys.command("list")
+def list_(as_data: Json = False) -> None:
+    """List the keys, and what each may do."""
+    with told(as_data):
+        known, now = keyfile.read(_path()).keys, datetime.now(UTC)
+        if as_data:
+            data([keypages.plain(key, now) for key in known])
+        elif known:
+            printed(keypages.table(known, now))
+        else:
+            _note("There are no keys yet. Make one: seekserve keys add NAME")
+
+
+@keys.command()
+def show(name: Name, as_data: Json = False) -> None:
+    """Show one key: what it may do, until when, and how its text begins."""
+    with told(as_data):
+        key, now = keychanges.named(keyfile.read(_path()).keys, name), datetime.now(UTC)
+        if as_data:
+            data(keypages.plain(key, now))
+        else:
+            printed(keypages.sheet(key, now))
+
+
+@keys.command()
+def rotate(
+    name: Name,
+    grace: Annotated[
+        str, typer.Option(metavar="1h", help="How long the old one works on; 0s ends it at once.")
+    ] = "1h",
+) -> None:
+    """Give a key a new text, printed once, alone on stdout."""
+    with told():
+        now, lasts = datetime.now(UTC), keychanges.lasting("--grace", grace)
+        shown: list[str] = []
+
+        def rotated(known: Keys) -> Keys:
+            text, secret = mint(keychanges.named(known, name).id)
+            shown.append(text)
+            return keychanges.rotated(known, name, secret, lasts, now)
+
+        keyfile.edit(_path(), rotated)
+        typer.echo(shown[-1])
+        end = f"works until {keypages.at(keychanges.later(now, lasts))}" if lasts else "has ended"
+        _note(f"This is the new key of {name}, not shown again. The old one {end}.")
+
+
+@keys.command()
+def revoke(name: Name) -> None:
+    """End a key for good. What it is being answered now is answered to its end."""
+    with told():
+        now = datetime.now(UTC)
+        keyfile.edit(_path(), lambda known: keychanges.revoked(known, name, now))
+        _note(f"The key of {name} is revoked. A running server refuses it within a second.")
+
+
+def stored(folder: Path) -> int:
+    """How many keys there are, of whatever state. Raises ConfigError when that cannot be told."""
+    return len(keyfile.read(folder / keyfile.NAME).keys)
+
+
+def _path() -> Path:
+    return state_folder() / keyfile.NAME
+
+
+def _key(asked: dict[str, object]) -> Key:
+    """Raises ConfigError, in the words of the options."""
+    try:
+        return Key.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = str(first["loc"][0])
+        option = "NAME" if field == "name" else f"--{OPTIONS.get(field, field).replace('_', '-')}"
+        raise ConfigError(
+            f"{option} does not fit: {_why(field, complaints(error))}.",
+            "seekserve keys add --help says what each is.",
+        ) from error
+
+
+def _why(field: str, told: str) -> str:
+    if field == "name":
+        return "a name is up to 64 letters, digits and ._@+-, and begins with a letter or digit"
+    return told.splitlines()[0].partition(": ")[2]
+
+
+def _known_class(name: str, tier: str | None) -> None:
+    """Raises ConfigError where the tier is given; else says that it may be missing there."""
+    known: Sequence[str] = tuple(read_tier(tier).classes if tier else Tier(tier="any").classes)
+    if not name or name in known:
+        return
+    words = f"The class {name!r} is none of {', '.join(known)}"
+    if tier:
+        raise ConfigError(
+            f"{words}, which the tier {tier} has.", "Choose one of them, or add it to the tier."
+        )
+    _note(f"Note: {words}, which tiers have by default. A tier without it refuses this key.")
+
+
+def _note(text: str) -> None:
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
