@@ -18,6 +18,7 @@ from seekserve import __version__
 TTFT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
 TPOT_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1)
 WAIT_BUCKETS = (0.001, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+RATIO_BUCKETS = (0.25, 0.5, 0.7, 0.85, 1, 1.15, 1.3, 1.5, 2, 4)
 DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
 
 TOKEN_KINDS = ("prompt", "cached", "reasoning", "completion")
@@ -39,8 +40,8 @@ class Metrics:
         )
         self.rejections = Counter(
             "seekserve_rejections",
-            "Requests refused, or broken off after their first byte, by reason.",
-            ("reason",),
+            "Requests refused, or broken off after their first byte, by reason and class of key.",
+            ("reason", "class"),
             registry=registry,
         )
         self.ttft = self._histogram(
@@ -58,8 +59,14 @@ class Metrics:
         self.queue_wait = self._histogram(
             "queue_wait_seconds",
             "Time a request waited here for a place at an engine.",
-            ("model",),
+            ("model", "class"),
             WAIT_BUCKETS,
+        )
+        self.wait_error = self._histogram(
+            "queue_wait_estimate_ratio",
+            "What a request was expected to wait, divided by what it waited (from half a second on).",
+            ("class",),
+            RATIO_BUCKETS,
         )
         self.duration = self._histogram(
             "request_duration_seconds",

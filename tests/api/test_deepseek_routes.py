@@ -208,7 +208,9 @@ async def test_a_failure_after_the_blank_lines(engine: FakeEngine, path: str, sh
         assert (told.get("type") == "error") is (path == "/v1/messages")
         await gate.at_rest()
         figures = await gate.figures()
-        assert figures["seekserve_rejections_total{reason=context_length_exceeded}"] == 2
+        assert (
+            figures["seekserve_rejections_total{class=public,reason=context_length_exceeded}"] == 2
+        )
 
 
 async def test_a_failure_before_them_has_its_own_status(engine: FakeEngine) -> None:

@@ -215,7 +215,7 @@ async def test_requests_per_minute(engine: FakeEngine, tmp_path: Path) -> None:
         assert told.status_code == 429 and told.json()["type"] == "error"
         assert told.json()["error"]["type"] == "rate_limit_error"
         assert (await gate.client.get("/v1/models")).status_code == 200, "no generation, no count"
-        reasons = "seekserve_rejections_total{reason=rate_limit_exceeded}"
+        reasons = "seekserve_rejections_total{class=public,reason=rate_limit_exceeded}"
         assert (await gate.figures())[reasons] == 2
 
 

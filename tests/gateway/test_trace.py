@@ -74,8 +74,8 @@ async def test_refusals_are_counted_by_reason(engine: FakeEngine) -> None:
         gate.client.headers["x-api-key"] = "sk-1"
         await gate.client.post("/v1/chat/completions", content=b"{")
         figures = await gate.figures()
-        assert figures["seekserve_rejections_total{reason=invalid_api_key}"] == 1
-        assert figures["seekserve_rejections_total{reason=invalid_json}"] == 1
+        assert figures["seekserve_rejections_total{class=,reason=invalid_api_key}"] == 1
+        assert figures["seekserve_rejections_total{class=public,reason=invalid_json}"] == 1
 
 
 async def walk(started: bool) -> tuple[list[dict[str, Any]], list[str], dict[str, float]]:

@@ -106,7 +106,9 @@ class Admission:
         deadline = turn.arrived + self._patience_s(turn)
         while not turn.place.done() and (left := deadline - self._clock()) > 0:
             await asyncio.wait([turn.place], timeout=min(left, tick_s))
-            if not turn.place.done() and tick:
+            if (
+                not turn.place.done() and tick and left > tick_s
+            ):  # not at the end: a refusal follows
                 await tick()
         if turn.place.done():
             return turn.place.result()

@@ -54,6 +54,7 @@ class Lease:
     expected_s: float = 0.0
     tokens: dict[str, int] = field(default_factory=dict)
     reading: bool = True
+    estimated: bool = False
 
     @property
     def waited_s(self) -> float:

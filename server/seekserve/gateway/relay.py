@@ -87,8 +87,12 @@ class Relay(Response):
                 return await self._exchange(lease, trace, outlet)
             except HungUp:  # the idle connection ended while we wrote: nothing was worked on
                 return await self._exchange(lease, trace, outlet, fresh=True)
+            except asyncio.CancelledError:  # whoever leaves early has had the engine's work
+                if not trace.tokens:
+                    _estimate(trace, lease, 0)
+                raise
             finally:
-                lease.tokens.update(trace.tokens)
+                lease.tokens.update({} if lease.estimated else trace.tokens)
 
     async def _exchange(
         self, lease: Lease, trace: Trace, outlet: Outlet, fresh: bool = False
@@ -182,6 +186,8 @@ class Relay(Response):
         finally:
             trace.first_at, trace.last_at, trace.finish = tap.first_at, tap.last_at, tap.finish
             trace.tokens = counted(tap.usage)
+            if not trace.tokens and tap.first_at is not None:
+                _estimate(trace, lease, tap.pieces)
         if not tap.done:
             raise EngineBroke("The engine ended its stream before it was done.")
 
@@ -233,6 +239,12 @@ class Relay(Response):
                 raise EngineBroke(f"The answer exceeds {self._gateway.limits.answer_mib} MiB.")
             parts.append(data or b"")
         return b"".join(parts)
+
+
+def _estimate(trace: Trace, lease: Lease, made: int) -> None:
+    """What an answer that ended before its usage came to: an event is about a token."""
+    lease.estimated = True
+    trace.tokens = {"prompt": lease.size.prompt, "completion": made}
 
 
 def _book(trace: Trace, lease: Lease) -> None:

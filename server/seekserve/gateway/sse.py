@@ -48,6 +48,7 @@ class Tap:
         self.last_at: float | None = None
         self.finish = ""
         self.usage: dict[str, Any] | None = None
+        self.pieces = 0  # events with data: about as many as tokens, where no usage tells
         self.done = False
         self.broke: EngineBroke | None = None
 
@@ -55,6 +56,7 @@ class Tap:
         if data.startswith(self._head) and data.endswith(self._tail) and not self._rest:
             text = data[len(self._head) : -len(self._tail)]
             if text and b'"' not in text:  # two events at once would show a quote
+                self.pieces += 1
                 return self._new_head + text + self._new_tail
         return self._feed(data)
 
@@ -64,6 +66,7 @@ class Tap:
         whole = self._whole(data)
         if not whole:
             return b""
+        self.pieces += whole.count(b"data:")
         if self.first_at is None and _has_token(whole):
             self.first_at = self._clock()
             self._began()

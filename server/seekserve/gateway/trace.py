@@ -23,6 +23,7 @@ from seekserve.metrics import TOKEN_KINDS, Metrics
 CLIENT_GONE = 499
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _QUIET = ("ops", "health")
+TELLING_WAIT_S = 0.5
 
 Shape = Callable[[Refusal, str], bytes]
 """A refusal and the request's id -> the body that tells it, in the words of some API."""
@@ -121,12 +122,15 @@ class Tracing:
         status = str(trace.status or CLIENT_GONE)
         metrics.requests.labels(trace.route, trace.model, status, trace.finish).inc()
         if trace.reason:
-            metrics.rejections.labels(trace.reason).inc()
+            metrics.rejections.labels(trace.reason, trace.key_class).inc()
         if trace.route in _QUIET:
             return
         metrics.duration.labels(trace.route, trace.model).observe(duration_s)
         if trace.queue_s is not None:
-            metrics.queue_wait.labels(trace.model).observe(trace.queue_s)
+            metrics.queue_wait.labels(trace.model, trace.key_class).observe(trace.queue_s)
+            if trace.expected_s and trace.queue_s >= TELLING_WAIT_S:
+                ratio = trace.expected_s / trace.queue_s
+                metrics.wait_error.labels(trace.key_class).observe(ratio)
         if trace.first_at is not None:
             metrics.ttft.labels(trace.model).observe(trace.first_at - trace.started)
         if pace := _pace(trace):
