@@ -91,7 +91,7 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
     app.include_router(responses.router(answers))
     app.include_router(anthropic.router(messages))
     app.include_router(embeddings.router(vectors))
-    app.include_router(deepseek.router())
+    app.include_router(deepseek.router(deepseek.Account(ledger.spent, tier.prices)))
     app.include_router(ops.router(ops.Ops(fleet, metrics)))
     setattr(app, "openapi", lambda: _openapi(app))  # noqa: B010  FastAPI's own way to replace it
     return app

@@ -257,12 +257,14 @@ async def test_a_place_is_free_again_when_its_client_leaves(
 
 
 async def test_a_spent_budget_is_402(engine: FakeEngine, tmp_path: Path) -> None:
-    text = add(tmp_path / keyfile.NAME, "alice", monthly_budget=0.000001)
+    text = add(tmp_path / keyfile.NAME, "alice", monthly_budget=0.01)
     settings = config(engine.url, state_dir=tmp_path)
-    prices = settings.tier.prices.model_copy(update={"prompt": 1.0, "completion": 1.0})
+    prices = settings.tier.prices.model_copy(update={"prompt": 600.0, "completion": 600.0})
     tier = settings.tier.model_copy(update={"prices": prices})
     async with gateway(settings.model_copy(update={"tier": tier})) as gate:
         gate.client.headers["x-api-key"] = text
+        (whole,) = (await gate.client.get("/user/balance")).json()["balance_infos"]
+        assert (whole["currency"], whole["total_balance"]) == ("USD", "0.01")
         assert (await gate.ask()).status_code == 200
 
         async def refused() -> Any:
@@ -272,3 +274,5 @@ async def test_a_spent_budget_is_402(engine: FakeEngine, tmp_path: Path) -> None
         told = (await until(refused, "the budget to be spent")).json()["error"]
         assert told["type"] == "insufficient_quota"
         assert told["message"].startswith("Insufficient balance")
+        left = (await gate.client.get("/user/balance")).json()
+        assert not left["is_available"] and left["balance_infos"][0]["total_balance"] == "0.00"
