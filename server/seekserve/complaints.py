@@ -13,8 +13,9 @@ def complaints(error: ValidationError, root: yaml.Node | None = None) -> str:
         line = line_of(root, item["loc"])
         path = ".".join(str(part) for part in item["loc"])
         unknown = item["type"] == "extra_forbidden"
-        what = "there is no such setting" if unknown else item["msg"]
-        told.append(f"  {f'line {line}: ' if line else ''}{path}: {what}")
+        what = "there is no such setting" if unknown else item["msg"].removeprefix("Value error, ")
+        where = [f"line {line}"] if line and path else []
+        told.append("  " + ": ".join([*where, *([path] if path else []), what]))
     return "\n".join(told)
 
 

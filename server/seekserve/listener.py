@@ -23,6 +23,11 @@ from seekserve.settings import Listen
 
 BACKLOG = 2048
 MAX_EARLY = 64 * 1024
+MAX_HEAD = 64 * 1024
+TOO_LONG_A_HEAD = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\n"
+    b"content-length: 46\r\nconnection: close\r\n\r\nThe headers are over 64 KiB. Send fewer ones.\n"
+)
 
 
 @contextmanager
@@ -104,6 +109,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._early = b""
+        self._in_head, self._ended, self._head = True, False, 0
         self._watched = Watched(self._soon)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -113,11 +119,28 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._watched.by and not self._early:
-            super().data_received(data)
+            self._parse(data)
             return
         self._early += data
         if len(self._early) > MAX_EARLY:
             self.transport.close()
+
+    def _parse(self, data: bytes) -> None:
+        """Hands on to the parser, which keeps a head of any length: one over MAX_HEAD ends the connection."""
+        self._ended = False
+        super().data_received(data)
+        self._head = self._head + len(data) if self._in_head and not self._ended else 0
+        if self._head > MAX_HEAD and not self.transport.is_closing():
+            self.transport.write(TOO_LONG_A_HEAD)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head = self._ended = True
+        super().on_message_complete()
 
     def _soon(self) -> None:
         self.loop.call_soon(self._resume)

@@ -93,7 +93,8 @@ class Screen:
         for text in (curl(config, base, models[0]), python(config, base, models[0])):
             self.console.print(Text(text), soft_wrap=True)
             self.console.print()
-        self.console.print("Ctrl-C stops the server and its engine.", highlight=False)
+        what = "server; engines go on" if config.attach else "server and its engine"
+        self.console.print(f"Ctrl-C stops the {what}.", highlight=False)
 
     def warned(self, config: Config) -> None:
         """What whoever starts it should know before anything else."""

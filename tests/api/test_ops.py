@@ -14,7 +14,7 @@ from seekserve.engine.address import Address
 from seekserve.engine.engine import Attached
 from seekserve.engine.fleet import Fleet
 from seekserve.log import Log
-from tests.support import KEY, FakeEngine, Gate, config, fake_engine, gateway
+from tests.support import KEY, FakeEngine, Gate, config, fake_engine, gateway, until
 
 
 def refs(page: Any) -> set[str]:
@@ -65,8 +65,11 @@ async def test_engine_series_come_along_under_our_name(gate: Gate) -> None:
 async def test_two_engines_one_page(engine: FakeEngine, tmp_path: Path) -> None:
     with fake_engine(tmp_path, "--bare") as bare:
         async with gateway(config(engine.url, bare.url, engine.url)) as gate:
-            names = [name for name in await gate.figures() if name.startswith("vllm:num")]
-            assert len(names) == 2
+
+            async def both() -> bool:  # the server is ready with the first of them
+                return sum(name.startswith("vllm:num") for name in await gate.figures()) == 2
+
+            await until(both, "both engines on the page")
 
 
 async def test_metrics_are_cheap(gate: Gate) -> None:
@@ -97,8 +100,9 @@ async def test_the_openapi_page_is_true(gate: Gate) -> None:
     shown = {(path, method) for path, ops in page["paths"].items() for method in ops}
     assert shown <= served
     hidden = {path for path, _ in served - shown}
-    generation = ("/chat/completions", "/completions", "/models", "/models/{model}")
-    generation += ("/embeddings", "/responses")
+    generation = (
+        "/chat/completions /completions /models /models/{model} /embeddings /responses".split()
+    )
     twice = {f"{at}{path}" for at in ("", "/beta") for path in generation}
     unstored = {f"{at}/responses/{{rest}}" for at in ("", "/v1", "/beta")}
     assert hidden == twice | unstored | {"/beta/user/balance", "/v1/user/balance"}

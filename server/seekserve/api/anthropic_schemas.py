@@ -118,7 +118,7 @@ class CountTokensRequest(Body):
     """POST /v1/messages/count_tokens"""
 
     model: str = Field(min_length=1, max_length=256)
-    messages: list[Turn] = Field(min_length=1)
+    messages: list[Turn] = Field(min_length=1, fail_fast=True)
     system: str | list[TextBlock] | None = None
     tools: list[MessagesTool] | None = None
     tool_choice: MessagesToolChoice | None = None

@@ -125,7 +125,7 @@ class ResponsesRequest(Body):
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False, protected_namespaces=())
     model: str = Field(min_length=1, max_length=256)
-    input: str | Annotated[list[Item], Field(min_length=1)]
+    input: str | Annotated[list[Item], Field(min_length=1, fail_fast=True)]
     instructions: str | None = None
     stream: bool | None = Field(False, description="Answer as server-sent events.")
     max_output_tokens: int | None = Field(

@@ -166,7 +166,7 @@ class Sampling(Body):
 class ChatRequest(Sampling):
     """POST /chat/completions"""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, fail_fast=True)
     max_completion_tokens: int | None = Field(
         None, ge=1, description="OpenAI's name for max_tokens."
     )

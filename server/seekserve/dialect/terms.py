@@ -32,8 +32,12 @@ class Terms:
         return hashlib.sha256(f"{self.tenant}\0{user_id}".encode(errors="replace")).hexdigest()[:32]
 
     def own_fields(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What of the engine's private fields this request gets, from us."""
-        salt = {"cache_salt": self.salt(given["user_id"])} if given.get("user_id") else {}
+        """What of the engine's private fields this request gets, from us.
+
+        Tenants never share a prefix cache: its hits tell what others have asked.
+        """
+        user = given.get("user_id") or ""
+        salt = {"cache_salt": self.salt(user)} if user or self.tenant else {}
         return salt if self.priority is None else salt | {"priority": self.priority}
 
     def at_most(self, tokens: int) -> int:

@@ -12,6 +12,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from seekserve.engine.engine import Engine, Snapshot, State
 from seekserve.engine.fleet import Fleet
@@ -21,7 +22,7 @@ from seekserve.gateway.fair import Line
 from seekserve.gateway.lease import Lease, Turn
 from seekserve.gateway.load import Capacity, Load
 from seekserve.gateway.pace import Drain, Shares
-from seekserve.gateway.refusals import late, not_ready, too_many
+from seekserve.gateway.refusals import late, not_ready, too_many, too_wide
 from seekserve.gateway.sizes import Size, Sizes, Wish
 from seekserve.settings import Limits, Tenancy
 
@@ -71,16 +72,25 @@ class Admission:
         the wait would be, or has become, longer than the class bears.
         """
         self._answerable(wish.model)
+        if wish.sequences > self._limits.running:
+            raise too_wide(wish.sequences, self._limits.running)
         turn = self._turn(wish)
         lease = await self._wait(turn, tick_s, tick)
+        loop, patience_s = asyncio.get_running_loop(), lease.load.patience_s(lease.unread)
+        timer = loop.call_later(patience_s, self._lapse, lease)
         try:
             yield lease
         finally:
+            timer.cancel()
             self._end(lease)
+
+    def _lapse(self, lease: Lease) -> None:
+        lease.lapsed()
+        self._assign()
 
     def _turn(self, wish: Wish) -> Turn:
         if wish.key_class not in self.classes:
-            wish = Wish(wish.model, wish.key, self._default, wish.size, wish.most, wish.sequences)
+            wish = replace(wish, key_class=self._default)
         place: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         return Turn(next(self._numbers), wish, self.sizes.of(wish), self._clock(), place)
 
@@ -99,6 +109,7 @@ class Admission:
         if not turn.place.done() or turn.place.cancelled():
             turn.gone = True
             line.left(turn)
+            self._assign()  # it may have been in front of one that fits
         elif not turn.place.exception():
             self._end(turn.place.result())  # the place came in the tick in which we left
 
@@ -120,7 +131,10 @@ class Admission:
         if not len(line) and self._engine_for(turn):
             return
         turn.expected_s = self.expected_s(turn)
-        if group.length >= tenancy.queued or self.queued >= self._limits.queued:
+        most = min(tenancy.queued, max(1, round(self._limits.queued * tenancy.share)))
+        if group.length >= most and (
+            self.queued >= self._limits.queued or group.length >= tenancy.queued
+        ):
             raise too_many(turn.key_class, group.length, turn.expected_s)
         if turn.expected_s > (patience_s := self._patience_s(turn)):
             raise late(turn.key_class, 0.0, turn.expected_s, patience_s, group.length)
@@ -137,7 +151,7 @@ class Admission:
         """
         tenancy = self.classes[turn.key_class]
         reads_s = min((load.prefill_s(turn.size) for load in self.loads.values()), default=0.0)
-        in_time = max(tenancy.ttft_target_s - reads_s, tenancy.ttft_target_s / 2)
+        in_time = max(tenancy.ttft_target_s - 2 * reads_s, tenancy.ttft_target_s / 2)
         return min(tenancy.max_wait_s, self._limits.wait_s, in_time)
 
     def _line(self, model: str) -> Line[Turn]:
@@ -172,11 +186,12 @@ class Admission:
 
         Between models, whoever waits longest at the front of its line goes first.
         """
-        while any(self._place_one(line) for line in sorted(self._waiting_lines(), key=_oldest)):
+        while any(self._place_one(line) for line in self._waiting_lines()):
             pass
 
     def _waiting_lines(self) -> list[Line[Turn]]:
-        return [line for line in self.lines.values() if len(line)]
+        waiting = [line for line in self.lines.values() if len(line)]
+        return sorted(waiting, key=_oldest) if len(waiting) > 1 else waiting
 
     def _place_one(self, line: Line[Turn]) -> bool:
         """Places the next who may; False when there is no place for any."""

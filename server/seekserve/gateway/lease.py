@@ -64,3 +64,8 @@ class Lease:
         if self.reading:
             self.reading = False
             self.load.read(self.size, self.unread, self.clock() - self.sent_at)
+
+    def lapsed(self) -> None:
+        if self.reading:
+            self.reading = False
+            self.load.lapse(self.size)

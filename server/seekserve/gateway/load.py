@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from seekserve.gateway.sizes import Size
 
 KV_SHARE = 0.95  # of the cache: estimates err, and an engine without room preempts what runs
-PREFILL_WINDOW_S = 0.5
+PREFILL_WINDOW_S = 0.25  # what an urgent prompt may find before it; below 0.1 an engine runs dry
+LEAST_LAPSE_S = 2.0
 LEARN = 0.2
 LEAST_PROMPT = 512  # tokens; below, a first token takes as long as it takes, whatever the prompt
 
@@ -44,16 +45,16 @@ class Load:
             return False
         if capacity.kv is not None and self.kv + size.held > capacity.kv * KV_SHARE:
             return False
-        return not self.prefill or self.prefill + size.prompt <= self.window
+        return not self.prefill or self.prefill <= self.window
 
     @property
     def window(self) -> float:
-        """Tokens of prompts that may be unread at a time: what is read in PREFILL_WINDOW_S."""
+        """Tokens of prompts that may be unread before one more: what is read in PREFILL_WINDOW_S."""
         return self.read_per_s * PREFILL_WINDOW_S if self.read_per_s else float("inf")
 
     def prefill_s(self, size: Size) -> float:
         """Seconds to a first token, once sent: those before it are read first."""
-        unread = self.prefill + size.prompt
+        unread = self.prefill + size.unread
         return max(self.first_s, unread / self.read_per_s if self.read_per_s else 0.0)
 
     def begin(self, size: Size) -> int:
@@ -61,12 +62,12 @@ class Load:
         self.sequences += size.sequences
         self.kv += size.held
         self.cost += size.cost
-        self.prefill += size.prompt
+        self.prefill += size.unread
         return self.prefill
 
     def read(self, size: Size, unread: int, took_s: float) -> None:
         """Its first token came: its prompt, and what was before it, are read."""
-        self.prefill -= size.prompt
+        self.prefill -= size.unread
         if took_s <= 0:
             return
         if unread >= LEAST_PROMPT:
@@ -75,13 +76,21 @@ class Load:
         else:
             self.first_s = _nearer(self.first_s or None, took_s)
 
+    def lapse(self, size: Size) -> None:
+        """Its first token stays away: others are not kept out for it any longer."""
+        self.prefill -= size.unread
+
+    def patience_s(self, unread: int) -> float:
+        """How long a first token may stay away before its prompt is no longer taken to be read."""
+        return LEAST_LAPSE_S + 4 * (unread / self.read_per_s if self.read_per_s else 0.0)
+
     def end(self, size: Size, unread: bool) -> None:
         """It has ended; `unread` says that its first token never came."""
         self.sequences -= size.sequences
         self.kv -= size.held
         self.cost -= size.cost
         if unread:
-            self.prefill -= size.prompt
+            self.prefill -= size.unread
 
 
 def _nearer(mean: float | None, found: float) -> float:

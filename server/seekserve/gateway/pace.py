@@ -9,6 +9,7 @@ from seekserve.settings import Tenancy
 
 LEARN = 0.2
 SAMPLE_S = 1.0
+FULLER = 3  # a full batch makes each of its tokens about so many times slower than a light one
 IDLE = 1 / 64  # of its share, what a class without work keeps: little, and nothing in a small house
 MEMORY_S = 30.0  # how long what a class had in flight is remembered
 
@@ -24,7 +25,7 @@ class Drain:
         self._per_s: float | None = None
         self._cost = 0.0
         self._since: float | None = None
-        self._takes_s = 1.0
+        self._takes_s = 10.0
 
     def ended(self, cost: float, took_s: float, now: float, waiting: bool) -> None:
         """A request of `cost` tokens has left after `took_s` seconds at its engine."""
@@ -70,6 +71,8 @@ class Shares:
         """Whether this class may have so many more of `capacity` (sequences, all ready engines), while
         the classes in `waiting` have others in line.
         """
+        if not any(self.held.values()):
+            return True
         held = self.held[key_class] + sequences
         if held <= self._classes[key_class].share * capacity:
             return True
@@ -80,7 +83,7 @@ class Shares:
     def _kept(self, key_class: str, capacity: int, now: float) -> int:
         """Places kept free for it: up to its share, a little more than it lately had at most."""
         peak, share = self._peak(key_class, now), self._classes[key_class].share * capacity
-        usual = peak + 2 * math.sqrt(peak) if peak >= 0.5 else share * IDLE
+        usual = FULLER * peak + 2 * math.sqrt(peak) if peak >= 0.5 else share * IDLE
         return max(0, math.floor(min(share, usual)) - self.held[key_class])
 
     def _peak(self, key_class: str, now: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seekserve.engine.engine import Snapshot, State
-from seekserve.errors import EngineNotReady, QueueFull
+from seekserve.errors import BadRequest, EngineNotReady, QueueFull
 
 STARTING_RETRY_S = 10.0
 
@@ -13,6 +13,14 @@ def too_many(key_class: str, length: int, expected_s: float) -> QueueFull:
         f"The house is full: {length} requests already wait in class {key_class}, which is as many as "
         f"may. Expected wait now: {_seconds(expected_s)}. Try again after Retry-After seconds.",
         retry_after_s=expected_s,
+    )
+
+
+def too_wide(sequences: int, places: int) -> BadRequest:
+    return BadRequest(
+        f"This asks for {sequences} sequences at once (prompts times n); {places} are what an engine here "
+        "makes at a time. Ask for fewer.",
+        param="n",
     )
 
 

@@ -80,7 +80,9 @@ class Relay(Response):
         gateway, ask = self._gateway, self._ask
         tick_s = gateway.listen.keepalive_s
         admission = gateway.asides if ask.aside else gateway.admission
-        wish = Wish(ask.model, trace.key, trace.key_class, ask.size, ask.most, ask.sequences)
+        wish = Wish(
+            ask.model, trace.key, trace.key_class, ask.size, ask.most, ask.sequences, ask.stream
+        )
         async with admission.enter(wish, tick_s, outlet.bridge) as lease:
             _book(trace, lease)
             try:

@@ -14,6 +14,7 @@ BYTES_PER_TOKEN = (
     4.0  # of English text and JSON with DeepSeek's tokenizers, before anything is known
 )
 OUTPUT = 256.0
+LEAST_OUTPUT = 32.0  # or a key could teach us that its answers cost nothing
 LEARN = 0.1
 MOST_KEYS = 10_000
 OUTPUT_WEIGHT = 2
@@ -24,7 +25,8 @@ OUTPUT_WEIGHT = 2
 class Wish:
     """What is known of a request when it comes: whose it is, and how large its words are.
 
-    `size` is in bytes; `most` is max_tokens times n; `sequences` is n.
+    `size` is in bytes; `most` is max_tokens times n; `sequences` is n; `stream` says that its first token
+    will be seen.
     """
 
     model: str
@@ -33,15 +35,17 @@ class Wish:
     size: int = 0
     most: int = 1
     sequences: int = 1
+    stream: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """In tokens; `sequences` are batched side by side."""
+    """In tokens; `sequences` are batched side by side. `unread` is what is to be seen being read."""
 
     prompt: int
     output: int
     sequences: int = 1
+    unread: int = 0
 
     @property
     def held(self) -> int:
@@ -62,16 +66,16 @@ class Sizes:
         self._output: OrderedDict[str, float] = OrderedDict()
 
     def of(self, wish: Wish) -> Size:
-        prompt = wish.size / self._per_token.get(wish.model, BYTES_PER_TOKEN)
-        output = self._output.get(wish.key, OUTPUT) * wish.sequences
-        return Size(max(1, round(prompt)), max(1, min(round(output), wish.most)), wish.sequences)
+        prompt = max(1, round(wish.size / self._per_token.get(wish.model, BYTES_PER_TOKEN)))
+        mean = max(LEAST_OUTPUT, self._output.get(wish.key, OUTPUT))
+        output = max(1, min(round(mean * wish.sequences), wish.most))
+        return Size(prompt, output, wish.sequences, prompt if wish.stream else 0)
 
     def learn(self, wish: Wish, tokens: Mapping[str, int]) -> None:
         """From what the engine counted of a request that has ended."""
         if (prompt := tokens.get("prompt", 0)) > 0 and wish.size:
-            self._per_token[wish.model] = _nearer(
-                self._per_token.get(wish.model), wish.size / prompt
-            )
+            found = min(max(wish.size / prompt, 1.0), 8.0)  # what is outside is not words
+            self._per_token[wish.model] = _nearer(self._per_token.get(wish.model), found)
         if (output := tokens.get("completion", 0)) > 0:
             self._output[wish.key] = _nearer(self._output.get(wish.key), output / wish.sequences)
             self._output.move_to_end(wish.key)
