@@ -8,7 +8,7 @@ BIN    := .venv/bin
 # was not found, because pip asks an unreachable index once for every package.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup run test check bench demo-figures hardware-guide clean
+.PHONY: setup run test check bench bench-overload demo-figures hardware-guide clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.$(EXTRA)
@@ -37,6 +37,10 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m tests.bench --engine
+
+bench-overload: setup
+	@fake=0; real=0; $(BIN)/python -m tests.bench.overload --engine fake || fake=$$?; \
+	  $(BIN)/python -m tests.bench.overload --engine real || real=$$?; exit $$((fake | real))
 
 demo-figures: setup
 	@$(BIN)/python -m seekserve.demo.evaluate --url http://127.0.0.1:$(PORT)

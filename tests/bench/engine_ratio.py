@@ -55,14 +55,14 @@ WORK: Final = Workload(
 
 
 @asynccontextmanager
-async def engine(folder: Path) -> AsyncIterator[Path]:
-    """vLLM with the demo model on a Unix socket, ready; its socket."""
+async def engine(folder: Path, *more: str) -> AsyncIterator[Path]:
+    """vLLM with the demo model on a Unix socket, ready; its socket. `more` are flags of its own."""
     if not (WEIGHTS / "config.json").exists():
         raise NotStartedError(f"the demo model is not in {WEIGHTS.relative_to(ROOT)}")
     socket, log = folder / "vllm.sock", folder / "vllm.log"
     argv = [sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry"]
     argv += ["--model", str(WEIGHTS), "--uds", str(socket), "--enforce-eager"]
-    argv += [part for pair in _FLAGS.items() for part in pair]
+    argv += [part for pair in _FLAGS.items() for part in pair] + [*more]
     async with running(argv, log, {"VLLM_CPU_KVCACHE_SPACE": "1"}) as process:
         await wait_ready(process, log, f"unix:{socket}", "/health", _START_S)
         yield socket

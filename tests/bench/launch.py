@@ -102,13 +102,14 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-async def output(argv: Sequence[str], limit_s: float) -> str:
+async def output(argv: Sequence[str], limit_s: float, env: Mapping[str, str] | None = None) -> str:
     """Run a Python module of the bench to its end and return what it printed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *argv,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **(env or {})},
         cwd=ROOT,
         start_new_session=True,
     )
