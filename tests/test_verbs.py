@@ -307,3 +307,14 @@ def test_every_model_takes_less_than_half_a_second() -> None:
     """Of processor time, the best of three: other programs' share of the machine is not ours."""
     words = ("plan", "--gpu", "h100-80g:8", "--nodes", "2", "--json")
     assert min(child(*words)["seconds"] for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize("gpu", ["rtx-4090", "a100-80g:4", "rtx-4060-ti-16g"])
+def test_the_survey_tells_how_to_get_its_best_plan(gpu: str) -> None:
+    said = " ".join(run("plan", "--gpu", gpu).stdout.split())
+    flags = said.partition("For its command add ")[2].partition(" --max-model-len ")
+    words = [*flags[0].split(), "--max-model-len", flags[2].split()[0]]
+    surveyed = json.loads(run("plan", "--gpu", gpu, "--json").stdout)
+    told, best = plan("--gpu", gpu, *words), surveyed["plans"][0]
+    for part in ("weights", "kv_cache_dtype", "layout", "capacity"):
+        assert told[part] == best[part], part

@@ -33,6 +33,14 @@ def best(plans: Iterable[Plan]) -> Plan | None:
     return next((plan for plan in plans if plan.verdict != "does_not_fit"), None)
 
 
+def _flags(plan: Plan) -> str:
+    """What asks for this very plan: a tier's choice is not always what a model gets by itself."""
+    return (
+        f"--model {plan.subject.name} --weights {plan.weights} --kv-cache-dtype {plan.kv_cache_dtype} "
+        f"--max-num-seqs {plan.max_num_seqs} --max-model-len {plan.max_model_len}"
+    )
+
+
 @dataclass(frozen=True)
 class Survey:
     """What runs, with its figures; then what is too large; then what cannot run, by the reason."""
@@ -47,8 +55,7 @@ class Survey:
             yield Text(f"\n{self.plans[0].cluster.words}\n", style="bold")
         if runs:
             yield Whole(_runs(runs, options.max_width >= WIDE))
-            name = runs[0].subject.name
-            yield Text(f"* the best. For its command add --model {name}\n")
+            yield Text(f"* the best. For its command add {_flags(runs[0])}\n")
         else:
             yield Text("No model of the catalog fits.\n", style="red")
         if large:
