@@ -160,7 +160,12 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn, with signals ours: the first asks it to finish, the second to drop what runs."""
+    """uvicorn, with signals ours: the first asks it to finish, the second to drop what runs.
+
+    `stopping` hears of each, and whether it is not the first.
+    """
+
+    stopping: Callable[[bool], None] = staticmethod(lambda again: None)
 
     @classmethod
     def of(cls, app: ASGIApp, config: Config) -> Server:
@@ -192,4 +197,5 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def stop(self) -> None:
+        self.stopping(self.should_exit)
         self.force_exit, self.should_exit = self.should_exit, True

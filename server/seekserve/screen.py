@@ -96,6 +96,11 @@ class Screen:
         what = "server; engines go on" if config.attach else "server and its engine"
         self.console.print(f"Ctrl-C stops the {what}.", highlight=False)
 
+    def stopping(self, again: bool) -> None:
+        """Answers a Ctrl-C: it may take some seconds until everything has ended."""
+        told = "Stopping at once." if again else "Stopping. Once more drops what still runs."
+        self.console.print(told, highlight=False)
+
     def warned(self, config: Config) -> None:
         """What whoever starts it should know before anything else."""
         if config.no_auth and not config.listen.loopback:

@@ -32,6 +32,7 @@ async def _serve(config: Config, screen: Screen, launching: Launching | None) ->
     with bound(config.listen) as listener:
         fleet = assemble(config, log, launching)
         server = Server.of(build(config, fleet, log), config)
+        server.stopping = screen.stopping
         _settle_memory()
         fleet.listen(screen.heard)
         watcher = asyncio.create_task(

@@ -74,6 +74,8 @@ class Launched(Engine):
             finally:
                 if self.snapshot.state is State.READY:
                     self._become(State.DRAINING)
+                else:
+                    process.hurry()  # it has nothing to finish
                 self._socket.unlink(missing_ok=True)
 
     async def _spawn(self) -> Process:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+HURRY_S = 3.0
 TIDY_S = 3.0  # for the rest of a group whose leader has ended
 MAX_LINE = 8 * 1024
 MAX_LOG = 32 * 1024 * 1024
@@ -132,6 +133,10 @@ class Process:
         code = await self._child.wait()
         await self._last_words()
         return code
+
+    def hurry(self) -> None:
+        """From now on it is given HURRY_S to end, where that is less than its grace."""
+        self._grace_s = min(self._grace_s, HURRY_S)
 
     async def stop(self) -> None:
         """TERM to the leader, grace, a moment for its group to end, KILL to what is left, then reap."""
