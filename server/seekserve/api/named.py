@@ -17,6 +17,8 @@ from seekserve.gateway.keys import Key
 from seekserve.gateway.trace import trace_of
 from seekserve.settings import Alias, Tier
 
+PLAIN = Alias()
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -31,6 +33,7 @@ class Names:
 
     def __init__(self, fleet: Fleet, tier: Tier) -> None:
         self._fleet, self._tier = fleet, tier
+        self._terms = {name: self._terms_of(name) for name in ("", *tier.classes)}
 
     def find(self, request: Request, name: str, anthropic: bool = False) -> Named:
         """Raises NotFound for a name that no engine serves and no alias stands for, and Forbidden for
@@ -39,17 +42,17 @@ class Names:
         alias = self._alias(name, anthropic)
         model = self._stands_for(name, alias)
         permit(request, name, model)
-        card = self._fleet.card(model, self.aliases())
+        card = self._fleet.card(model, self.aliases)
         trace = trace_of(request.scope)
         trace.model = card.id if card else ""
-        terms = replace(self._terms(trace.key_class), alias=alias or Alias(), tenant=trace.key)
+        terms = replace(self._terms[trace.key_class], alias=alias or PLAIN, tenant=trace.key)
         if card is None:
             return Named(model, terms)
         if not card.manner.priority:
             terms = replace(terms, priority=None)
         return Named(model, replace(terms, window=card.max_model_len, manner=card.manner))
 
-    def _terms(self, key_class: str) -> Terms:
+    def _terms_of(self, key_class: str) -> Terms:
         """As the tier has them for a class, whose place in the list is its priority: the first is 0."""
         tier, classes = self._tier, list(self._tier.classes)
         own = tier.classes.get(key_class)

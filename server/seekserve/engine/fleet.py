@@ -85,7 +85,7 @@ class Fleet:
         """Every model of every engine by id, ready or not."""
         return {card.id: card for engine in self.engines for card in engine.snapshot.models}
 
-    def card(self, model: str, aliases: Iterable[str] = ()) -> ModelCard | None:
+    def card(self, model: str, aliases: Callable[[], Iterable[str]] = tuple) -> ModelCard | None:
         """The model's card, or None when an engine that does not answer yet may still have it.
 
         Raises NotFound, which names what there is, `aliases` among it.
@@ -95,7 +95,7 @@ class Fleet:
             return cards[model]
         if any(s.state is State.STARTING and not s.models for s in self.snapshots()):
             return None
-        known = [*sorted(cards), *aliases]
+        known = [*sorted(cards), *aliases()]
         raise NotFound(
             f"There is no model {_short(model)!r} here. Known: {', '.join(known) or 'none'}.",
             param="model",
