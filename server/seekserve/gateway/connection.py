@@ -38,12 +38,19 @@ class Poured(Enum):
 class Connection(asyncio.Protocol):
     """One connection to an engine. `status` and `headers` are the answer's, once `head` returned."""
 
+    __slots__ = (  # touched by every chunk of every stream: the fewer cache lines, the better
+        "_broken", "_failure", "_full", "_head_size", "_heard_at", "_keep", "_loop", "_lost", "_parser",
+        "_parts", "_paused", "_sink", "_size", "_tick_s", "_timer", "_transport", "_waiter", "complete",
+        "headers", "idle_since", "on_body", "reused", "status",
+    )  # fmt: skip
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._lost = False
+        self._heard_at, self._tick_s = 0.0, 1.0
         self.reused = False
         self.idle_since = 0.0
         self._reset()
@@ -255,6 +262,3 @@ class Connection(asyncio.Protocol):
             self._wake(False)
             self._heard_at, left = self._loop.time(), self._tick_s
         self._timer = self._loop.call_later(left, self._tick)
-
-    _heard_at = 0.0
-    _tick_s = 1.0
