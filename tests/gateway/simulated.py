@@ -117,8 +117,12 @@ class Seen:
 
     ttft: list[float] = field(default_factory=list)
     expected: list[tuple[float, float]] = field(default_factory=list)
-    refused: int = 0
+    refused_after: list[float] = field(default_factory=list)
     tokens: int = 0
+
+    @property
+    def refused(self) -> int:
+        return len(self.refused_after)
 
 
 class House:
@@ -155,7 +159,7 @@ class House:
                 lease.tokens.update(prompt=prompt, completion=output)
                 seen.tokens += prompt + output
         except Refusal:
-            seen.refused += 1
+            seen.refused_after.append(loop.time() - arrived)
 
     async def flood(
         self, key: str, key_class: str, per_s: float, until_s: float, output: int = 200

@@ -29,6 +29,9 @@ def test_of_three_times_too_much_what_is_admitted_comes_in_time() -> None:
         met = [sum(t <= target for t in h.seen["k"].ttft) for h in (alone, guarded)]
         assert met[1] >= 3 * met[0]
         assert met[1] >= 0.95 * len(guarded.seen["k"].ttft)
+        after = guarded.seen["k"].refused_after
+        assert len(after) > 100
+        assert percentile(after, 0.99) == 0  # at the door, not at the deadline
         errors = [abs(e - w) / w for e, w in guarded.seen["k"].expected if w > 0.5]
         assert statistics.median(errors) <= 0.3
 
@@ -67,16 +70,16 @@ def test_a_class_that_had_work_lately_finds_places_free() -> None:
     async def scene() -> None:
         house = House()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(house.flood("e", "enterprise", 2, 240))
-            await asyncio.sleep(120)
+            tasks.create_task(house.flood("e", "enterprise", 2, 1200))
+            await asyncio.sleep(600)
             count = len(house.seen["e"].ttft)
-            tasks.create_task(house.flood("p", "public", 5 * CAPACITY, 240))
+            tasks.create_task(house.flood("p", "public", 5 * CAPACITY, 1200))
         seen = house.seen["e"]
         waits = [waited for _, waited in seen.expected[count:]]
         assert seen.refused == 0
         assert percentile(waits, 0.95) <= 0.1  # the rest is the reading of what is before it
         alone, flooded = (percentile(part, 0.99) for part in (seen.ttft[:count], seen.ttft[count:]))
-        assert flooded <= 2 * alone  # the simulated engine finishes a prompt it has begun
+        assert flooded <= 1.5 * alone
 
     run(scene())
 

@@ -20,9 +20,9 @@ from seekserve.errors import Refusal
 from seekserve.gateway.ask import Clock
 from seekserve.gateway.fair import Line
 from seekserve.gateway.lease import Lease, Turn
-from seekserve.gateway.load import Capacity, Load
-from seekserve.gateway.pace import Drain, Shares
-from seekserve.gateway.refusals import late, not_ready, too_many, too_wide
+from seekserve.gateway.load import PREFILL_WINDOW_S, YIELDING_WINDOW_S, Capacity, Load
+from seekserve.gateway.pace import Drain, Margin, Shares
+from seekserve.gateway.refusals import not_ready, too_late, too_many, too_wide, waited_out
 from seekserve.gateway.sizes import Size, Sizes, Wish
 from seekserve.settings import Limits, Tenancy
 
@@ -47,6 +47,7 @@ class Admission:
         self.loads: dict[str, Load] = {}
         self._numbers = itertools.count()
         self.sizes, self.shares, self.drain = Sizes(), Shares(classes), Drain()
+        self.margins = {name: Margin() for name in classes}
         fleet.listen(self._changed)
 
     def __repr__(self) -> str:
@@ -121,9 +122,10 @@ class Admission:
                 not turn.place.done() and tick and left > tick_s
             ):  # not at the end: a refusal follows
                 await tick()
+        self.margins[turn.key_class].learn(turn.expected_s, self._clock() - turn.arrived)
         if turn.place.done():
             return turn.place.result()
-        raise late(turn.key_class, self._patience_s(turn), self.expected_s(turn))
+        raise waited_out(self._patience_s(turn), self.expected_s(turn))
 
     def _refuse_early(self, line: Line[Turn], turn: Turn) -> None:
         """Raises QueueFull for one that would wait in vain."""
@@ -136,8 +138,9 @@ class Admission:
             self.queued >= self._limits.queued or group.length >= tenancy.queued
         ):
             raise too_many(turn.key_class, group.length, turn.expected_s)
-        if turn.expected_s > (patience_s := self._patience_s(turn)):
-            raise late(turn.key_class, 0.0, turn.expected_s, patience_s, group.length)
+        latest_s = turn.expected_s * self.margins[turn.key_class].factor
+        if latest_s > (patience_s := self._patience_s(turn)):
+            raise too_late(turn.key_class, turn.expected_s, latest_s, patience_s, group.length)
 
     def expected_s(self, turn: Turn) -> float:
         """Seconds until one that comes now would be sent: what is served before it, by the drain."""
@@ -162,11 +165,13 @@ class Admission:
     def _engine_for(self, turn: Turn) -> Engine | None:
         """The ready engine with the least to do that it fits into, if its class may have a place now."""
         engines = [e for e in self._fleet.serving(turn.wish.model) if e.ready]
-        seats = self._limits.running * len(engines)
+        seats, now = self._limits.running * len(engines), self._clock()
         waiting = self._line(turn.wish.model).waiting
-        if not self.shares.may(turn.key_class, turn.size.sequences, seats, self._clock(), waiting):
+        if not self.shares.may(turn.key_class, turn.size.sequences, seats, now, waiting):
             return None
-        free = [e for e in engines if self._load(e).fits(turn.size, self._capacity(e))]
+        yields = self.shares.yields(turn.key_class, now, waiting)
+        window_s = YIELDING_WINDOW_S if yields else PREFILL_WINDOW_S
+        free = [e for e in engines if self._load(e).fits(turn.size, self._capacity(e), window_s)]
         return min(free, key=lambda e: self._load(e).cost, default=None)
 
     def _load(self, engine: Engine) -> Load:
@@ -190,8 +195,14 @@ class Admission:
             pass
 
     def _waiting_lines(self) -> list[Line[Turn]]:
-        waiting = [line for line in self.lines.values() if len(line)]
+        """Of the models that have a place free at all."""
+        lines = self.lines.items()
+        waiting = [line for model, line in lines if len(line) and self._has_room(model)]
         return sorted(waiting, key=_oldest) if len(waiting) > 1 else waiting
+
+    def _has_room(self, model: str) -> bool:
+        engines, places = self._fleet.serving(model), self._limits.running
+        return any(e.ready and self._load(e).sequences < places for e in engines)
 
     def _place_one(self, line: Line[Turn]) -> bool:
         """Places the next who may; False when there is no place for any."""
@@ -205,6 +216,7 @@ class Admission:
 
     def _begin(self, turn: Turn, engine: Engine) -> Lease:
         load, now = self._load(engine), self._clock()
+        self.drain.pass_to(now, self.in_flight)
         self.shares.add(turn.key_class, turn.size.sequences, now)
         unread = load.begin(turn.size)
         return Lease(
@@ -222,15 +234,14 @@ class Admission:
     def _end(self, lease: Lease) -> None:
         now, wish = self._clock(), lease.wish
         line = self._line(wish.model)
+        self.drain.pass_to(now, self.in_flight)
+        self.drain.ended(lease.size.cost)
         lease.load.end(lease.size, lease.reading)
         self.shares.add(wish.key_class, -lease.size.sequences, now)
         self.sizes.learn(wish, lease.tokens)
-        cost = lease.size.cost
         if lease.tokens:
             found = Size(lease.tokens.get("prompt", 0), lease.tokens.get("completion", 0)).cost
-            line.charge(wish.key_class, wish.key, found - cost)
-            cost = found
-        self.drain.ended(cost, now - lease.sent_at, now, len(line) > 0)
+            line.charge(wish.key_class, wish.key, found - lease.size.cost)
         self._assign()
 
     def _changed(self, _: Snapshot) -> None:

@@ -7,12 +7,14 @@ can neither be put in order nor be refused any more.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from seekserve.gateway.sizes import Size
 
 KV_SHARE = 0.95  # of the cache: estimates err, and an engine without room preempts what runs
-PREFILL_WINDOW_S = 0.25  # what an urgent prompt may find before it; below 0.1 an engine runs dry
+PREFILL_WINDOW_S = 0.25  # what a prompt may find before it; below 0.1 an engine runs dry
+YIELDING_WINDOW_S = 0.025  # the same for those who make room for a class that is more urgent
 LEAST_LAPSE_S = 2.0
 LEARN = 0.2
 LEAST_PROMPT = 512  # tokens; below, a first token takes as long as it takes, whatever the prompt
@@ -37,20 +39,18 @@ class Load:
     read_per_s: float | None = None
     first_s: float = 0.0
 
-    def fits(self, size: Size, capacity: Capacity) -> bool:
-        """Whether one more goes in. An idle engine takes anything: it has the last word."""
+    def fits(self, size: Size, capacity: Capacity, window_s: float = PREFILL_WINDOW_S) -> bool:
+        """Whether one more goes in, behind prompts that are read in `window_s` at most.
+
+        An idle engine takes anything: it has the last word.
+        """
         if not self.sequences:
             return True
         if self.sequences + size.sequences > capacity.sequences:
             return False
         if capacity.kv is not None and self.kv + size.held > capacity.kv * KV_SHARE:
             return False
-        return not self.prefill or self.prefill <= self.window
-
-    @property
-    def window(self) -> float:
-        """Tokens of prompts that may be unread before one more: what is read in PREFILL_WINDOW_S."""
-        return self.read_per_s * PREFILL_WINDOW_S if self.read_per_s else float("inf")
+        return not self.prefill or self.prefill <= window_s * (self.read_per_s or math.inf)
 
     def prefill_s(self, size: Size) -> float:
         """Seconds to a first token, once sent: those before it are read first."""

@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Container, Mapping
 
 from seekserve.settings import Tenancy
 
-LEARN = 0.2
-SAMPLE_S = 1.0
+DRAIN_S = 5.0  # how long what left is remembered
+PRIOR_S = 1.0  # what a guess weighs, in seconds of watching
+TAKES_S = 10.0  # a request takes, as a guess
+BEYOND = 0.99
+TELLING_S = 0.1  # below, a wait says nothing of the estimate
+FIRST_MARGIN, MOST_MARGIN, MARGIN_STEP = 1.5, 4.0, 0.05
 FULLER = 3  # a full batch makes each of its tokens about so many times slower than a light one
 IDLE = 1 / 64  # of its share, what a class without work keeps: little, and nothing in a small house
+ACTIVE = 0.5  # sequences, of the peak that fades
 MEMORY_S = 30.0  # how long what a class had in flight is remembered
 
 
 class Drain:
-    """Tokens of cost per second that leave the engines while somebody waits for a place.
+    """Tokens of cost per second that leave the engines: what left lately, by what was there to leave.
 
-    Only then is the speed the engines' own; in quiet times it is the clients'. Until a first sample,
-    Little's law has to do: what is in flight, divided by how long a request takes.
+    Counted per token-second in flight, so that a house which is still filling up, and of which nobody
+    can have ended yet, is not taken for a fast one. Before anything is known, and as long as little is,
+    a tenth of what is in flight is taken to leave each second.
     """
 
     def __init__(self) -> None:
-        self._per_s: float | None = None
-        self._cost = 0.0
-        self._since: float | None = None
-        self._takes_s = 10.0
+        self._left = self._there = 0.0
+        self._at: float | None = None
 
-    def ended(self, cost: float, took_s: float, now: float, waiting: bool) -> None:
-        """A request of `cost` tokens has left after `took_s` seconds at its engine."""
-        self._takes_s += LEARN * (took_s - self._takes_s)
-        if not waiting or self._since is None:
-            self._since, self._cost = (now, 0.0) if waiting else (None, 0.0)
-            return
-        self._cost += cost
-        if (span := now - self._since) >= SAMPLE_S:
-            found = self._cost / span
-            self._per_s = (
-                found if self._per_s is None else self._per_s + LEARN * (found - self._per_s)
-            )
-            self._since, self._cost = now, 0.0
+    def pass_to(self, now: float, in_flight: float) -> None:
+        """So much (tokens of cost) was in flight until `now`. An idle house learns and forgets nothing."""
+        if self._at is not None and in_flight:
+            span = now - self._at
+            keep = math.exp(-span / DRAIN_S)
+            self._there = self._there * keep + in_flight * span
+            self._left *= keep
+        self._at = now
+
+    def ended(self, cost: float) -> None:
+        self._left += cost
 
     def per_s(self, in_flight: float) -> float:
-        """`in_flight` is the cost of what the engines are working on, in tokens."""
-        if self._per_s:
-            return self._per_s
-        return max(1.0, in_flight / max(self._takes_s, 1e-3))
+        guessed = PRIOR_S * in_flight
+        share = (self._left + guessed / TAKES_S) / (self._there + guessed or 1.0)
+        return max(1.0, in_flight * share)
+
+
+class Margin:
+    """How much longer than estimated a wait may become: all but one in a hundred keep within.
+
+    A running quantile (Robbins and Monro, 1951) of found by expected, on a logarithmic scale.
+    """
+
+    def __init__(self) -> None:
+        self.factor = FIRST_MARGIN
+
+    def learn(self, expected_s: float, found_s: float) -> None:
+        """One has got its place after `found_s`, or has given up then."""
+        if expected_s < TELLING_S:
+            return
+        step = MARGIN_STEP * (BEYOND - (found_s <= self.factor * expected_s))
+        self.factor = min(max(self.factor * math.exp(step), 1.0), MOST_MARGIN)
 
 
 class Shares:
@@ -80,10 +99,17 @@ class Shares:
         others = (one for one in self._classes if one != key_class and one not in waiting)
         return free >= sum(self._kept(one, capacity, now) for one in others)
 
+    def yields(self, key_class: str, now: float, waiting: Container[str]) -> bool:
+        """Whether a class that comes before this one, in the order of the list, lately had work and has
+        none in line now: it asks for no more than it is promised, and is to find engines at ease.
+        """
+        before = itertools.takewhile(lambda one: one != key_class, self._classes)
+        return any(one not in waiting and self._peak(one, now) >= ACTIVE for one in before)
+
     def _kept(self, key_class: str, capacity: int, now: float) -> int:
         """Places kept free for it: up to its share, a little more than it lately had at most."""
         peak, share = self._peak(key_class, now), self._classes[key_class].share * capacity
-        usual = FULLER * peak + 2 * math.sqrt(peak) if peak >= 0.5 else share * IDLE
+        usual = FULLER * peak + 2 * math.sqrt(peak) if peak >= ACTIVE else share * IDLE
         return max(0, math.floor(min(share, usual)) - self.held[key_class])
 
     def _peak(self, key_class: str, now: float) -> float:

@@ -24,17 +24,20 @@ def too_wide(sequences: int, places: int) -> BadRequest:
     )
 
 
-def late(
-    key_class: str, waited_s: float, expected_s: float, patience_s: float = 0.0, length: int = 0
+def too_late(
+    key_class: str, expected_s: float, latest_s: float, patience_s: float, length: int
 ) -> QueueFull:
-    """For one that has waited its time out, or (`patience_s` given) one that would."""
-    if patience_s:
-        return QueueFull(
-            f"The house is full: {length} requests of class {key_class} wait, and a place is expected "
-            f"in {_seconds(expected_s)}; this class waits {_seconds(patience_s)} at most. "
-            "Try again after Retry-After seconds.",
-            retry_after_s=expected_s - patience_s,
-        )
+    """For one that would wait in vain: its place may come as late as `latest_s`."""
+    return QueueFull(
+        f"The house is full: {length} requests of class {key_class} wait. A place is expected in "
+        f"{_seconds(expected_s)}, or {_seconds(latest_s)} at the latest; this class waits "
+        f"{_seconds(patience_s)} at most. Try again after Retry-After seconds.",
+        retry_after_s=latest_s - patience_s,
+    )
+
+
+def waited_out(waited_s: float, expected_s: float) -> QueueFull:
+    """For one that has waited its time out."""
     return QueueFull(
         f"The house is full: no place came free within {_seconds(waited_s)}. "
         f"Expected wait now: {_seconds(expected_s)}. Try again after Retry-After seconds.",

@@ -146,7 +146,6 @@ class Clients:
         seen.retry_after, caller.retry_after = caller.retry_after, ""
         if seen.status == 200 and not said.endswith(b"data: [DONE]\n\n"):
             seen.status = 503 if b'"queue_full"' in said[-512:] and not caller.first_at else BROKEN
-            print("BROKEN", seen, said[-300:])
         if not caller.lost:
             self._idle.append(caller)
 
