@@ -54,7 +54,8 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
     limits = config.tier.limits
     few = limits.model_copy(update={"running": min(ASIDES, limits.running)})
     asides = Admission(fleet, few, time.monotonic)
-    caps = Caps(time.monotonic, config.tier.prices.currency)
+    caps = Caps(time.monotonic, tier.prices)
+    metrics.watch(caps.gauges)
     ledger = Ledger(config.state_dir, tier, log)
     metrics.watch(ledger.gauges)
     caps.spent = ledger.spent

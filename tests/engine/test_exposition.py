@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from seekserve.engine.exposition import merge
+from seekserve.engine.exposition import kv_tokens, merge
 from tests.support import samples
 
 PAGE = """# HELP vllm:running Requests.
@@ -78,3 +78,20 @@ def test_odd_pages_never_break_the_whole(page: str) -> None:
 
 def test_series_without_labels_get_ours() -> None:
     assert samples(merge({"a": "vllm:bare 5\n"})) == {"vllm:bare{engine=a}": 5}
+
+
+CACHE = 'vllm:cache_config_info{block_size="16",engine="%d",num_gpu_blocks="%s",override="None"} 1'
+
+
+@pytest.mark.parametrize(
+    ("page", "tokens"),
+    [
+        (CACHE % (0, "7281"), 116_496),
+        (CACHE % (0, "10") + "\n" + CACHE % (1, "12"), 352),
+        (CACHE % (0, "None"), None),
+        ("vllm:num_requests_running 1.0", None),
+        ("", None),
+    ],
+)
+def test_the_caches_size_is_read_from_the_page(page: str, tokens: int | None) -> None:
+    assert kv_tokens(page) == tokens

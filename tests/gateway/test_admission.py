@@ -17,7 +17,7 @@ from seekserve.gateway.admission import Admission
 from seekserve.gateway.gauges import gauges
 from seekserve.gateway.sizes import Wish
 from seekserve.log import Log
-from seekserve.settings import Limits
+from seekserve.settings import Limits, Tenancy
 from tests.support import until
 
 
@@ -118,6 +118,64 @@ async def test_the_line_is_bounded_and_says_how_long() -> None:
         assert "2 requests already wait" in caught.value.message
         assert repr(house) == "<Admission 1 running, 2 queued>"
     await asyncio.gather(*tasks)
+
+
+async def test_a_key_leaves_the_end_of_its_classs_queue_to_others() -> None:
+    house = House(queued=1000, running=1)
+    house.admission.classes = {"all": Tenancy(share=1, max_wait_s=1e6, ttft_target_s=1e6, queued=8)}
+
+    async def wait(key: str) -> None:
+        async with house.admission.enter(Wish("m", key), 5):
+            pass
+
+    async with house.taken():
+        tasks = [asyncio.create_task(wait("busy")) for _ in range(6)]
+        await until(lambda: house.admission.queued == 6)
+        with pytest.raises(QueueFull, match="6 requests of this API key already wait"):
+            await wait("busy")
+        tasks += [asyncio.create_task(wait(key)) for key in ("one", "two")]
+        await until(lambda: house.admission.queued == 8)
+        with pytest.raises(QueueFull, match="8 requests already wait in class all"):
+            await wait("three")
+    await asyncio.gather(*tasks)
+
+
+async def test_small_ones_do_not_pass_a_large_one_for_ever() -> None:
+    """The large one of class a finds no room for its tokens; the small ones of b would take what frees."""
+    house = House(running=100, queued=100)
+    house.engines[0]._become(State.READY, actual={"kv_cache_tokens": 1000.0})
+    classes = {name: Tenancy(share=0.5, max_wait_s=1e6, ttft_target_s=1e6) for name in "ab"}
+    house.admission = Admission(
+        Fleet(house.engines), house.admission._limits, house.clock, classes, "a"
+    )
+    came: list[str] = []
+
+    async def ask(key_class: str, tokens: int, leave: asyncio.Event) -> None:
+        wish = Wish("m", key_class, key_class, 4 * tokens, 1, 1, stream=False)
+        async with house.admission.enter(wish, 5):
+            came.append(key_class)
+            await leave.wait()
+
+    first, rest = asyncio.Event(), asyncio.Event()
+    rest.set()
+    tasks = [
+        asyncio.create_task(ask("b", 400, first)),
+        asyncio.create_task(ask("b", 400, asyncio.Event())),
+    ]
+    await until(lambda: len(came) == 2)
+    tasks.append(asyncio.create_task(ask("a", 900, rest)))
+    await until(lambda: house.admission.queued == 1)
+    tasks.append(asyncio.create_task(ask("b", 100, rest)))
+    await until(lambda: came == ["b", "b", "b"])  # for a while, whoever fits may go
+    house.clock.now += 3
+    tasks.append(asyncio.create_task(ask("b", 100, rest)))
+    await until(lambda: house.admission.queued == 2)
+    first.set()
+    await asyncio.sleep(0.05)
+    assert came == ["b", "b", "b"]
+    tasks[1].cancel()
+    await until(lambda: came == ["b", "b", "b", "a", "b"])
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_deadline_ends_the_wait() -> None:

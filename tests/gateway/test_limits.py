@@ -16,7 +16,9 @@ from seekserve.gateway import keyfile, limits
 from seekserve.gateway.caps import Caps
 from seekserve.gateway.keys import Key, Secret
 from seekserve.gateway.limits import Bucket, Use
+from seekserve.gateway.sizes import Size
 from seekserve.gateway.trace import Trace
+from seekserve.settings import Prices
 from tests.gateway.test_keyfile import add, behind_keys
 from tests.support import FakeEngine, Gate, config, gateway, post, raw, until
 
@@ -169,7 +171,7 @@ async def test_a_refused_request_costs_nothing() -> None:
     ("spent", "refused"), [(0.0, False), (9.99, False), (10.0, True), (math.inf, True)]
 )
 async def test_a_budget_is_spent_when_it_is_spent(spent: float, refused: bool) -> None:
-    caps, names = Caps(lambda: 0.0, "USD"), []
+    caps, names = Caps(lambda: 0.0, Prices(currency="USD")), []
 
     def told(name: str) -> float:
         names.append(name)
@@ -190,6 +192,46 @@ async def test_a_budget_is_spent_when_it_is_spent(spent: float, refused: bool) -
 async def test_by_default_nothing_is_spent() -> None:
     async with Caps(lambda: 0.0).held(scope_of(key(monthly_budget=0.01))):
         pass
+
+
+async def test_what_runs_is_charged_by_its_estimate_until_more_is_known() -> None:
+    caps, one = Caps(lambda: 0.0), key(tokens_per_min=1000)
+    scope = scope_of(one)
+    async with caps.held(scope, lambda: Size(300, 400)):
+        assert (b"x-ratelimit-remaining-tokens", b"300") in scope["trace"].headers
+        async with caps.held(scope_of(one), lambda: Size(300, 400)):
+            with pytest.raises(RateLimited, match="1000 tokens per minute"):
+                async with caps.held(scope_of(one), lambda: Size(1, 1)):
+                    raise AssertionError
+        scope["trace"].tokens = {"prompt": 100, "completion": 50}
+    scope = scope_of(one)
+    async with caps.held(scope, lambda: Size(0, 0)):
+        assert (b"x-ratelimit-remaining-tokens", b"850") in scope["trace"].headers
+
+
+async def test_a_burst_cannot_pass_a_budget() -> None:
+    caps, one = Caps(lambda: 0.0, Prices(completion=1_000_000)), key(monthly_budget=10)
+    caps.spent = lambda name: 5.0
+    async with caps.held(scope_of(one), lambda: Size(100, 4)):
+        caps.check(scope_of(one))
+        async with caps.held(scope_of(one), lambda: Size(100, 4)):
+            with pytest.raises(
+                BudgetSpent, match=r"5\.00 USD, and .* cost 8 USD, of its 10\.00 USD"
+            ):
+                caps.check(scope_of(one))
+    caps.check(scope_of(one))
+
+
+async def test_the_keys_that_use_most_are_told_by_name() -> None:
+    caps = Caps(lambda: 0.0)
+    for number in range(30):
+        scope = scope_of(key(id=f"{number:012}", name=f"key-{number}"))
+        async with caps.held(scope):
+            scope["trace"].tokens = {"prompt": number, "completion": 1, "cached": 5}
+    (name, _, labels, told), *_ = caps.gauges()
+    assert (name, labels, len(told)) == ("key_tokens", ("key",), 21)
+    assert told[0] == (("key-29",), 30.0)
+    assert told[-1] == (("(others)",), sum(range(1, 11)))
 
 
 # Through the server.
@@ -222,13 +264,30 @@ async def test_requests_per_minute(engine: FakeEngine, tmp_path: Path) -> None:
 async def test_tokens_per_minute(engine: FakeEngine, tmp_path: Path) -> None:
     async with behind_keys(engine, tmp_path, tokens_per_min=20) as gate:
         first = await gate.stream()
-        assert (first.status_code, left(first, "tokens")) == (200, 20)
+        assert (first.status_code, left(first, "tokens")) == (200, 0), "its estimate is taken"
         second = await gate.ask()
-        assert (second.status_code, left(second, "tokens")) == (200, 2), "12 and 6 tokens less"
+        assert second.status_code == 200, "the first came to 12 and 6 tokens: 2 were left"
         refused = await gate.stream()
         assert refused.status_code == 429 and left(refused, "tokens") == 0
         assert "20 tokens per minute" in refused.json()["error"]["message"]
         assert "x-ratelimit-limit-requests" not in refused.headers
+
+
+async def test_the_next_is_told_what_the_last_came_to(engine: FakeEngine, tmp_path: Path) -> None:
+    async with behind_keys(engine, tmp_path, tokens_per_min=100_000) as gate:
+        lefts = [left(await gate.ask(), "tokens") for _ in range(3)]
+        expected = [100_000 - 18 * number for number in range(3)]
+        assert all(0 <= most - told <= 300 for most, told in zip(expected, lefts, strict=True))
+
+
+async def test_a_key_at_its_limit_is_told_before_its_body_is_read(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    async with behind_keys(engine, tmp_path, requests_per_min=1) as gate:
+        assert (await gate.ask()).status_code == 200
+        for path in ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings"):
+            refused = await gate.client.post(path, content=b"{" * 100_000)
+            assert refused.status_code == 429, path
 
 
 async def test_no_limits_no_headers(gate: Gate) -> None:

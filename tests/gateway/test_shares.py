@@ -111,10 +111,10 @@ def test_everything_is_given_back() -> None:
             running = [tasks.create_task(house.flood("k", "public", 20, 20)) for _ in range(2)]
             await asyncio.sleep(10)
             running[0].cancel()
-        load = house.admission.loads["e"]
+        load = house.admission.places.loads["e"]
         assert (load.sequences, load.kv, load.prefill, load.cost) == (0, 0, 0, 0)
         assert house.admission.queued == 0
-        assert set(house.admission.shares.held.values()) == {0}
+        assert set(house.admission.places.shares.held.values()) == {0}
         for group in house.admission.lines["m"].groups.values():
             assert (group.length, group.cost, group.queued) == (0, 0, {})
 

@@ -61,7 +61,7 @@ class Anthropic:
     async def _asked(self, request: Request, route: str, schema: type[body.Model]) -> body.Model:
         trace_of(request.scope).route = route
         limits = self._tier.limits
-        asked = body.parse(await body.read(request, limits), schema)
+        asked = body.parse(await body.read(request, limits, self._gateway.caps), schema)
         _check(asked, limits)
         return asked
 

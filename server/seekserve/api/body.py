@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from seekserve.api.schemas import Body, ChatRequest, CompletionRequest, Sampling
 from seekserve.errors import BadRequest, ClientLeft, SlowBody, TooLarge
+from seekserve.gateway.caps import Caps
 from seekserve.settings import Limits
 
 Model = TypeVar("Model", bound=Body)
@@ -21,8 +22,11 @@ MARKS = ((b"{", 250_000, "objects"), (b"[", 250_000, "lists"), (b",", 1_500_000,
 ROLES = "system, developer, user, assistant, tool"
 
 
-async def read(request: Request, limits: Limits) -> bytes:
-    """The whole body. Raises TooLarge as soon as the cap is passed, SlowBody after `body_s`."""
+async def read(request: Request, limits: Limits, caps: Caps) -> bytes:
+    """The whole body. Raises TooLarge as soon as the cap is passed, SlowBody after `body_s`, and before
+    anything is read what the key's caps say.
+    """
+    caps.check(request.scope)
     cap = limits.body_mib << 20
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > cap:

@@ -40,7 +40,7 @@ class Embeddings:
         """Turn texts into vectors, where the engine's model can."""
         trace_of(request.scope).route = "embeddings"
         limits = self._tier.limits
-        asked = body.parse(await body.read(request, limits), EmbeddingsRequest)
+        asked = body.parse(await body.read(request, limits, self._gateway.caps), EmbeddingsRequest)
         _check(asked, limits)
         named = self._names.find(request, asked.model)
         wanted = embeddings.to_engine(asked.model_dump(exclude_none=True) | {"model": named.model})

@@ -87,7 +87,7 @@ class OpenAI:
 
     async def _asked(self, request: Request, route: str, schema: type[Asked]) -> Asked:
         trace_of(request.scope).route = route
-        asked = body.parse(await body.read(request, self._tier.limits), schema)
+        asked = body.parse(await body.read(request, self._tier.limits, self._gateway.caps), schema)
         body.check(asked, self._tier.limits)
         return asked
 

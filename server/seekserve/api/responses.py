@@ -161,7 +161,7 @@ class Responses:
         """Answer input with items. Streams when `stream` is true. Nothing is stored."""
         trace, limits = trace_of(request.scope), self._tier.limits
         trace.route = "responses"
-        asked = body.parse(await body.read(request, limits), ResponsesRequest)
+        asked = body.parse(await body.read(request, limits, self._gateway.caps), ResponsesRequest)
         _check(asked, limits)
         named = self._names.find(request, asked.model)
         given = asked.model_dump(exclude_unset=True, by_alias=True) | {"model": named.model}

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from seekserve.engine import exposition
 from seekserve.engine.address import Address
 from seekserve.engine.probe import UNREACHABLE, ModelCard, Probe
 from seekserve.log import Log
 from seekserve.manner import UNKNOWN, Manner
+from seekserve.plan.promise import KV_TOKENS
 
 POLL_S = 0.25
 WATCH_S = 2.0
@@ -128,7 +130,9 @@ class Attached(Engine):
         while (cards := await self.probe.models()) is None:
             self._puzzle(self.probe.trouble)
             await asyncio.sleep(POLL_S)
-        self._become(State.READY, models=self._known(cards), cause="")
+        tokens = exposition.kv_tokens(await self.probe.metrics())
+        actual = {KV_TOKENS: float(tokens)} if tokens else {}
+        self._become(State.READY, models=self._known(cards), actual=actual, cause="")
 
     def _puzzle(self, trouble: str) -> None:
         """Says once why it is not listed. That nothing answers adds nothing to an older cause."""

@@ -18,6 +18,20 @@ _SERIES = re.compile(
 FAMILY_ENDS = ("_total", "_bucket", "_sum", "_count", "_created")
 
 
+_CACHE = re.compile(r"^vllm:cache_config_info\{(.*)\} ", re.MULTILINE)
+_COUNT = re.compile(r'\b(block_size|num_gpu_blocks)="(\d+)"')
+
+
+def kv_tokens(page: str) -> int | None:
+    """Tokens that an engine's KV cache holds, over all its data-parallel ranks; None where it does not say.
+
+    vLLM tells its cache's configuration as labels (v1/metrics/loggers.py, `cache_config_info`).
+    """
+    ranks = [dict(_COUNT.findall(labels)) for labels in _CACHE.findall(page)]
+    counts = [int(r.get("block_size", 0)) * int(r.get("num_gpu_blocks", 0)) for r in ranks]
+    return sum(counts) or None
+
+
 def merge(pages: Mapping[str, str]) -> str:
     """One page from many, a family's lines together as the text format demands.
 

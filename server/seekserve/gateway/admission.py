@@ -2,8 +2,8 @@
 
 `enter` is the only way in. Inside its `async with` a request holds its place at one engine; leaving by
 any road (done, refused, cancelled while it waited) frees it in the same tick, and the next in line gets
-it. Nobody else writes the lines or the loads. Who is next says `fair`, what goes in says `load`, whose
-place it is says `pace`; how large a request is, is learned in `sizes`.
+it. Nobody else writes the lines or the places. Who is next says `fair`, what goes in where say `places`;
+how large a request is, is learned in `sizes`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from seekserve.engine.engine import Engine, Snapshot, State
+from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import Refusal
 from seekserve.gateway.ask import Clock
-from seekserve.gateway.fair import Line
+from seekserve.gateway.fair import Group, Line
 from seekserve.gateway.lease import Lease, Turn
-from seekserve.gateway.load import PREFILL_WINDOW_S, YIELDING_WINDOW_S, Capacity, Load
-from seekserve.gateway.pace import Drain, Margin, Shares
-from seekserve.gateway.refusals import not_ready, too_late, too_many, too_wide, waited_out
+from seekserve.gateway.pace import Margin
+from seekserve.gateway.places import Places
+from seekserve.gateway.refusals import (
+    not_ready,
+    too_late,
+    too_many,
+    too_many_of_one,
+    too_wide,
+    waited_out,
+)
 from seekserve.gateway.sizes import Size, Sizes, Wish
 from seekserve.settings import Limits, Tenancy
 
-KV_TOKENS = "kv_cache_tokens"
+EARLY_SHARE = 0.75  # of a class's queue, open to a single key
 ALL = {"all": Tenancy(share=1, max_wait_s=1e6, ttft_target_s=1e6, queued=1_000_000)}
 Tick = Callable[[], Awaitable[None]]
 
@@ -44,24 +51,17 @@ class Admission:
         self._fleet, self._limits, self._clock = fleet, limits, clock
         self.classes, self._default = classes, default
         self.lines: dict[str, Line[Turn]] = {}
-        self.loads: dict[str, Load] = {}
-        self._numbers = itertools.count()
-        self.sizes, self.shares, self.drain = Sizes(), Shares(classes), Drain()
+        self.places = Places(fleet, limits, clock, classes)
+        self._numbers, self.sizes = itertools.count(), Sizes()
         self.margins = {name: Margin() for name in classes}
         fleet.listen(self._changed)
 
     def __repr__(self) -> str:
-        running = sum(load.sequences for load in self.loads.values())
-        return f"<Admission {running} running, {self.queued} queued>"
+        return f"<Admission {self.places.taken} running, {self.queued} queued>"
 
     @property
     def queued(self) -> int:
         return sum(len(line) for line in self.lines.values())
-
-    @property
-    def in_flight(self) -> float:
-        """Tokens of cost that the engines are working on."""
-        return sum(load.cost for load in self.loads.values())
 
     @asynccontextmanager
     async def enter(
@@ -93,7 +93,9 @@ class Admission:
         if wish.key_class not in self.classes:
             wish = replace(wish, key_class=self._default)
         place: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        return Turn(next(self._numbers), wish, self.sizes.of(wish), self._clock(), place)
+        size = self.sizes.of(wish)
+        patience_s = self._patience_s(wish.key_class, size)
+        return Turn(next(self._numbers), wish, size, self._clock(), place, patience_s)
 
     async def _wait(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
         line = self._line(turn.wish.model)
@@ -115,7 +117,7 @@ class Admission:
             self._end(turn.place.result())  # the place came in the tick in which we left
 
     async def _placed(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
-        deadline = turn.arrived + self._patience_s(turn)
+        deadline = turn.arrived + turn.patience_s
         while not turn.place.done() and (left := deadline - self._clock()) > 0:
             await asyncio.wait([turn.place], timeout=min(left, tick_s))
             if (
@@ -125,66 +127,49 @@ class Admission:
         self.margins[turn.key_class].learn(turn.expected_s, self._clock() - turn.arrived)
         if turn.place.done():
             return turn.place.result()
-        raise waited_out(self._patience_s(turn), self.expected_s(turn))
+        raise waited_out(turn.patience_s, self.expected_s(turn))
 
     def _refuse_early(self, line: Line[Turn], turn: Turn) -> None:
         """Raises QueueFull for one that would wait in vain."""
         tenancy, group = self.classes[turn.key_class], line.groups[turn.key_class]
-        if not len(line) and self._engine_for(turn):
+        if not len(line) and self.places.engine_for(turn, ()):
             return
         turn.expected_s = self.expected_s(turn)
-        most = min(tenancy.queued, max(1, round(self._limits.queued * tenancy.share)))
-        if group.length >= most and (
-            self.queued >= self._limits.queued or group.length >= tenancy.queued
-        ):
-            raise too_many(turn.key_class, group.length, turn.expected_s)
+        self._refuse_crowds(turn, group, tenancy)
         latest_s = turn.expected_s * self.margins[turn.key_class].factor
-        if latest_s > (patience_s := self._patience_s(turn)):
-            raise too_late(turn.key_class, turn.expected_s, latest_s, patience_s, group.length)
+        if latest_s > turn.patience_s:
+            raise too_late(turn.key_class, turn.expected_s, latest_s, turn.patience_s, group.length)
+
+    def _refuse_crowds(self, turn: Turn, group: Group[Turn], tenancy: Tenancy) -> None:
+        """A class may fill its part of the queue, and more while others leave theirs; a key may not have
+        the last quarter of what its class has, unless it holds less of it than others do.
+        """
+        most = min(tenancy.queued, max(1, round(self._limits.queued * tenancy.share)))
+        full = self.queued >= self._limits.queued or group.length >= tenancy.queued
+        if group.length >= most and full:
+            raise too_many(turn.key_class, group.length, turn.expected_s)
+        mine, early = group.waiting_of(turn.key), EARLY_SHARE * tenancy.queued
+        if group.length >= early and mine * len(group.lines) >= early:
+            raise too_many_of_one(turn.key_class, mine, turn.expected_s)
 
     def expected_s(self, turn: Turn) -> float:
         """Seconds until one that comes now would be sent: what is served before it, by the drain."""
         ahead = self._line(turn.wish.model).ahead(turn.key_class, turn.key, turn.cost)
-        return ahead / self.drain.per_s(self.in_flight)
+        return ahead / self.places.drained_per_s
 
-    def _patience_s(self, turn: Turn) -> float:
+    def _patience_s(self, key_class: str, size: Size) -> float:
         """The longest wait that still lets the first token come in time.
 
         A prompt that takes most of the target to read cannot keep it: it is held to the wait alone.
         """
-        tenancy = self.classes[turn.key_class]
-        reads_s = min((load.prefill_s(turn.size) for load in self.loads.values()), default=0.0)
+        tenancy, reads_s = self.classes[key_class], self.places.reads_s(size)
         in_time = max(tenancy.ttft_target_s - 2 * reads_s, tenancy.ttft_target_s / 2)
         return min(tenancy.max_wait_s, self._limits.wait_s, in_time)
 
     def _line(self, model: str) -> Line[Turn]:
         if model not in self.lines:
-            self.lines[model] = Line(self.classes, lambda: self.in_flight)
+            self.lines[model] = Line(self.classes, lambda: self.places.in_flight)
         return self.lines[model]
-
-    def _engine_for(self, turn: Turn) -> Engine | None:
-        """The ready engine with the least to do that it fits into, if its class may have a place now."""
-        engines = [e for e in self._fleet.serving(turn.wish.model) if e.ready]
-        seats, now = self._limits.running * len(engines), self._clock()
-        waiting = self._line(turn.wish.model).waiting
-        if not self.shares.may(turn.key_class, turn.size.sequences, seats, now, waiting):
-            return None
-        yields = self.shares.yields(turn.key_class, now, waiting)
-        window_s = YIELDING_WINDOW_S if yields else PREFILL_WINDOW_S
-        free = [e for e in engines if self._load(e).fits(turn.size, self._capacity(e), window_s)]
-        return min(free, key=lambda e: self._load(e).cost, default=None)
-
-    def _load(self, engine: Engine) -> Load:
-        return self.loads.setdefault(engine.snapshot.name, Load())
-
-    def _capacity(self, engine: Engine) -> Capacity:
-        told = engine.snapshot.actual.get(KV_TOKENS) or engine.snapshot.planned.get(KV_TOKENS)
-        return Capacity(self._limits.running, int(told) if told else None)
-
-    def kv_tokens(self) -> dict[str, int]:
-        """By engine, where it says."""
-        told = {e.snapshot.name: self._capacity(e).kv for e in self._fleet.engines}
-        return {name: kv for name, kv in told.items() if kv is not None}
 
     def _assign(self) -> None:
         """Matches free places with those who wait. Every change of either ends here.
@@ -197,51 +182,29 @@ class Admission:
     def _waiting_lines(self) -> list[Line[Turn]]:
         """Of the models that have a place free at all."""
         lines = self.lines.items()
-        waiting = [line for model, line in lines if len(line) and self._has_room(model)]
+        waiting = [line for model, line in lines if len(line) and self.places.free_at(model)]
         return sorted(waiting, key=_oldest) if len(waiting) > 1 else waiting
-
-    def _has_room(self, model: str) -> bool:
-        engines, places = self._fleet.serving(model), self._limits.running
-        return any(e.ready and self._load(e).sequences < places for e in engines)
 
     def _place_one(self, line: Line[Turn]) -> bool:
         """Places the next who may; False when there is no place for any."""
+        waiting = line.waiting
         for turn in line.heads():
-            if engine := self._engine_for(turn):
+            if engine := self.places.engine_for(turn, waiting):
                 line.take(turn.key_class)
                 if not turn.place.done():
-                    turn.place.set_result(self._begin(turn, engine))
+                    turn.place.set_result(self.places.begin(turn, engine))
                 return True
+            if self.places.starves(turn, waiting):
+                return False
         return False
 
-    def _begin(self, turn: Turn, engine: Engine) -> Lease:
-        load, now = self._load(engine), self._clock()
-        self.drain.pass_to(now, self.in_flight)
-        self.shares.add(turn.key_class, turn.size.sequences, now)
-        unread = load.begin(turn.size)
-        return Lease(
-            engine,
-            turn.wish,
-            turn.size,
-            load,
-            turn.arrived,
-            now,
-            unread,
-            self._clock,
-            turn.expected_s,
-        )
-
     def _end(self, lease: Lease) -> None:
-        now, wish = self._clock(), lease.wish
-        line = self._line(wish.model)
-        self.drain.pass_to(now, self.in_flight)
-        self.drain.ended(lease.size.cost)
-        lease.load.end(lease.size, lease.reading)
-        self.shares.add(wish.key_class, -lease.size.sequences, now)
-        self.sizes.learn(wish, lease.tokens)
-        if lease.tokens:
-            found = Size(lease.tokens.get("prompt", 0), lease.tokens.get("completion", 0)).cost
-            line.charge(wish.key_class, wish.key, found - lease.size.cost)
+        wish, tokens = lease.wish, lease.tokens
+        self.places.end(lease)
+        self.sizes.learn(wish, tokens)
+        if tokens:
+            found = Size(tokens.get("prompt", 0), tokens.get("completion", 0)).cost
+            self._line(wish.model).charge(wish.key_class, wish.key, found - lease.size.cost)
         self._assign()
 
     def _changed(self, _: Snapshot) -> None:

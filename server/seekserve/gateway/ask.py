@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from seekserve.errors import BadRequest, Refusal
+from seekserve.gateway.sizes import Wish
 
 
 class Voice(Protocol):
@@ -79,6 +80,10 @@ class Ask:
     size: int = 0
     most: int = 1
     sequences: int = 1
+
+    def wish(self, key: str, key_class: str) -> Wish:
+        """What admission is to know of it."""
+        return Wish(self.model, key, key_class, self.size, self.most, self.sequences, self.stream)
 
 
 Clock = Callable[[], float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -9,13 +10,20 @@ from starlette.types import Scope
 
 from seekserve.errors import BudgetSpent
 from seekserve.gateway import limits
+from seekserve.gateway.accounts import UNIT
 from seekserve.gateway.ask import Clock
 from seekserve.gateway.keys import Key
 from seekserve.gateway.limits import Use
+from seekserve.gateway.rows import cost_of
+from seekserve.gateway.sizes import Size
 from seekserve.gateway.trace import Trace, trace_of
+from seekserve.metrics import Reading
+from seekserve.settings import Prices
 
 CHARGED = ("prompt", "completion")
 """Of a request's tokens; cached ones are part of the prompt, reasoning of the completion."""
+NOTHING = Size(0, 0, 0)
+TOP_KEYS = 20
 
 
 def nothing(name: str) -> float:
@@ -23,53 +31,94 @@ def nothing(name: str) -> float:
 
 
 class Caps:
-    """`spent` says what a key, by its name, has spent this month, in `currency`: the ledger's to know.
+    """`spent` says what a key, by its name, has spent this month, in the prices' currency: the ledger's
+    to know.
 
     What keys have used is forgotten when the server ends.
     """
 
-    def __init__(self, clock: Clock, currency: str = "") -> None:
-        self._clock, self._currency = clock, currency
+    def __init__(self, clock: Clock, prices: Prices | None = None) -> None:
+        self._clock, self._prices = clock, prices or Prices()
         self._uses: dict[str, Use] = {}
+        self._tokens: Counter[str] = Counter()
         self.spent: Callable[[str], float] = nothing
 
+    def check(self, scope: Scope) -> None:
+        """Raises what `held` would now, before anything of a request is read."""
+        key: Key | None = scope.get("key")
+        if key is not None:
+            self._may(key, self._use(key), trace_of(scope))
+
     @asynccontextmanager
-    async def held(self, scope: Scope) -> AsyncIterator[None]:
-        """One of the key's places; by whatever road it is left, it is free again and the tokens are
-        charged. Raises RateLimited and BudgetSpent.
+    async def held(
+        self, scope: Scope, expected: Callable[[], Size] = lambda: NOTHING
+    ) -> AsyncIterator[None]:
+        """One of the key's places, and what the request is expected to use; by whatever road it is left,
+        the place is free again, and what it did use is charged instead. Raises RateLimited and BudgetSpent.
         """
         key: Key | None = scope.get("key")
         if key is None:
             yield
             return
-        trace = trace_of(scope)
-        use = self._enter(key, trace)
+        trace, use = trace_of(scope), self._use(key)
+        self._may(key, use, trace)
+        size = expected() if key.tokens_per_min or key.monthly_budget is not None else NOTHING
+        self._begin(use, size)
+        trace.headers = limits.headers(key, use)
         try:
             yield
         finally:
-            use.running -= 1
-            use.tokens.take(sum(trace.tokens.get(kind, 0) for kind in CHARGED))
+            self._end(key, use, size, sum(trace.tokens.get(kind, 0) for kind in CHARGED))
 
-    def _enter(self, key: Key, trace: Trace) -> Use:
+    def _use(self, key: Key) -> Use:
         use = self._uses.setdefault(key.id, Use())
         limits.fill(key, use, self._clock())
-        try:
-            self._within_budget(key)
-            if refused := limits.refusal(key, use):
-                raise refused
-            use.requests.take(1)
-            use.running += 1
-        finally:
-            trace.headers = limits.headers(key, use)
         return use
 
-    def _within_budget(self, key: Key) -> None:
+    def _may(self, key: Key, use: Use, trace: Trace) -> None:
+        trace.headers = limits.headers(key, use)
+        self._within_budget(key, use)
+        if refused := limits.refusal(key, use):
+            raise refused
+
+    def _begin(self, use: Use, size: Size) -> None:
+        use.running += 1
+        use.requests.take(1)
+        use.tokens.take(size.held)
+        use.owed += self._cost(size)
+
+    def _end(self, key: Key, use: Use, size: Size, tokens: int) -> None:
+        use.running -= 1
+        use.tokens.take(tokens - size.held)
+        use.owed -= self._cost(size)
+        self._tokens[key.name] += tokens
+
+    def _cost(self, size: Size) -> int:
+        return cost_of(self._prices, size.prompt, 0, size.output)
+
+    def _within_budget(self, key: Key, use: Use) -> None:
         if key.monthly_budget is None:
             return
-        if (spent := self.spent(key.name)) >= key.monthly_budget:
-            unit = f" {self._currency}" if self._currency else ""
-            raise BudgetSpent(
-                f"Insufficient balance: this API key has spent {spent:.2f}{unit} of its "
-                f"{key.monthly_budget:.2f}{unit} for this month. It can go on next month, or when "
-                "whoever gave it to you raises the budget."
+        spent, owed = self.spent(key.name), use.owed / UNIT
+        if spent + owed < key.monthly_budget:
+            return
+        unit = f" {self._prices.currency}" if self._prices.currency else ""
+        more = f", and what it asks right now is expected to cost {owed:.4g}{unit}," if owed else ""
+        raise BudgetSpent(
+            f"Insufficient balance: this API key has spent {spent:.2f}{unit}{more} of its "
+            f"{key.monthly_budget:.2f}{unit} for this month. It can go on next month, or when "
+            "whoever gave it to you raises the budget."
+        )
+
+    def gauges(self) -> list[Reading]:
+        top = dict(self._tokens.most_common(TOP_KEYS))
+        rest = self._tokens.total() - sum(top.values())
+        told = [((name,), float(count)) for name, count in (top | {"(others)": rest}).items()]
+        return [
+            (
+                "key_tokens",
+                f"Tokens read and made since the start, of the {TOP_KEYS} keys that used most.",
+                ("key",),
+                told,
             )
+        ]

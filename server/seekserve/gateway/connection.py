@@ -22,7 +22,6 @@ MAX_HEAD = 64 * 1024
 # vLLM hangs up idle connections after 5 s by default: be the first to do so.
 IDLE_S = 4.0
 
-
 Sink = Callable[[bytes], bool]
 """Takes bytes; whether it has room for more."""
 
@@ -79,9 +78,6 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
         self._wake(True)
-
-    def eof_received(self) -> bool:
-        return False
 
     def data_received(self, data: bytes) -> None:
         if self.complete:
@@ -204,9 +200,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        idle_s = self._loop.time() - self.idle_since
         closing = self._transport is None or self._transport.is_closing()
-        return not self._lost and not self._broken and not closing and idle_s < IDLE_S
+        fresh = self._loop.time() - self.idle_since < IDLE_S
+        return fresh and not (self._lost or self._broken or closing)
 
     def _pass_on(self, sink: Sink) -> None:
         self._heard_at = self._loop.time()

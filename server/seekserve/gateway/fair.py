@@ -80,6 +80,10 @@ class Group(Generic[T]):
             self._forget(key)
         return None
 
+    def waiting_of(self, key: str) -> int:
+        """How many of a key wait, with a few that may have left."""
+        return len(self.lines.get(key, ()))
+
     def take(self) -> T:
         """Takes the head out, and counts what it is expected to cost."""
         one = self.head()

@@ -12,8 +12,9 @@ def gauges(admission: Admission) -> list[Reading]:
         for model, line in admission.lines.items()
         for name, group in line.groups.items()
     ]
-    loads = admission.loads.items()
-    held = {name: float(count) for name, count in admission.shares.held.items()}
+    places = admission.places
+    loads = places.loads.items()
+    held = {name: float(count) for name, count in places.shares.held.items()}
     total = sum(held.values())
     return [
         ("queue_depth", "Requests waiting here for a place.", ("model", "class"), waiting),
@@ -39,7 +40,7 @@ def gauges(admission: Admission) -> list[Reading]:
             "token_capacity",
             "KV cache tokens of an engine, where it says.",
             ("engine",),
-            [((name,), float(kv)) for name, kv in admission.kv_tokens().items()],
+            [((name,), float(kv)) for name, kv in places.kv_tokens().items()],
         ),
         (
             "share_promised",
@@ -55,8 +56,14 @@ def gauges(admission: Admission) -> list[Reading]:
         ),
         (
             "drain_tokens_per_second",
-            "Cost in tokens (prompt and twice the answer) that is worked off while somebody waits.",
+            "Cost in tokens (prompt and twice the answer) that leaves the engines, as it did lately.",
             (),
-            [((), admission.drain.per_s(admission.in_flight))],
+            [((), places.drained_per_s)],
+        ),
+        (
+            "queue_wait_margin",
+            "Times its estimate that a wait of a class lately came to, all but one in a hundred.",
+            ("class",),
+            [((name,), margin.factor) for name, margin in admission.margins.items()],
         ),
     ]

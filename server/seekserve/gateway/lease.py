@@ -13,13 +13,14 @@ from seekserve.gateway.sizes import Size, Wish
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """One who waits, for the place it is to get. Numbered as they came."""
+    """One who waits `patience_s` at most, for the place it is to get. Numbered as they came."""
 
     number: int
     wish: Wish
     size: Size
     arrived: float
     place: asyncio.Future[Lease]
+    patience_s: float = 0.0
     expected_s: float = 0.0
     gone: bool = False
 

@@ -1,8 +1,9 @@
 """What one key may still do now: token buckets, and how that is told in headers. Pure: time is an argument.
 
 A bucket holds a minute's worth at most and fills steadily, so a client may burst up to its limit and
-then go on at its pace. Requests are taken before they run. Tokens are known only afterwards: they may
-draw the bucket below zero, and the next request waits until it is above again.
+then go on at its pace. Requests are taken before they run, and so are the tokens they are expected to
+come to; what they did come to is known only afterwards, and may draw the bucket below zero: then the
+next request waits until it is above again.
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ class Bucket:
 
 @dataclass(slots=True)
 class Use:
-    """What one key does now."""
+    """What one key does now. `owed` is what that is expected to cost, in accounts' UNITs."""
 
     requests: Bucket = field(default_factory=Bucket)
     tokens: Bucket = field(default_factory=Bucket)
     running: int = 0
+    owed: int = 0
 
 
 def fill(key: Key, use: Use, now: float) -> None:

@@ -40,17 +40,18 @@ class Load:
     first_s: float = 0.0
 
     def fits(self, size: Size, capacity: Capacity, window_s: float = PREFILL_WINDOW_S) -> bool:
-        """Whether one more goes in, behind prompts that are read in `window_s` at most.
+        """Whether one more goes in, behind prompts that are read in `window_s` at most."""
+        if not self.has_room(size, capacity):
+            return False
+        return not self.prefill or self.prefill <= window_s * (self.read_per_s or math.inf)
 
-        An idle engine takes anything: it has the last word.
-        """
+    def has_room(self, size: Size, capacity: Capacity) -> bool:
+        """For its sequences and tokens. An idle engine takes anything: it has the last word."""
         if not self.sequences:
             return True
         if self.sequences + size.sequences > capacity.sequences:
             return False
-        if capacity.kv is not None and self.kv + size.held > capacity.kv * KV_SHARE:
-            return False
-        return not self.prefill or self.prefill <= window_s * (self.read_per_s or math.inf)
+        return capacity.kv is None or self.kv + size.held <= capacity.kv * KV_SHARE
 
     def prefill_s(self, size: Size) -> float:
         """Seconds to a first token, once sent: those before it are read first."""

@@ -9,11 +9,11 @@ from collections.abc import Container, Mapping
 from seekserve.settings import Tenancy
 
 DRAIN_S = 5.0  # how long what left is remembered
-PRIOR_S = 1.0  # what a guess weighs, in seconds of watching
+PRIOR_S = 0.25  # what a guess weighs, in seconds of watching
 TAKES_S = 10.0  # a request takes, as a guess
 BEYOND = 0.99
 TELLING_S = 0.1  # below, a wait says nothing of the estimate
-FIRST_MARGIN, MOST_MARGIN, MARGIN_STEP = 1.5, 4.0, 0.05
+FIRST_MARGIN, MOST_MARGIN, MARGIN_STEP = 2.0, 4.0, 0.05
 FULLER = 3  # a full batch makes each of its tokens about so many times slower than a light one
 IDLE = 1 / 64  # of its share, what a class without work keeps: little, and nothing in a small house
 ACTIVE = 0.5  # sequences, of the peak that fades

@@ -16,6 +16,15 @@ def too_many(key_class: str, length: int, expected_s: float) -> QueueFull:
     )
 
 
+def too_many_of_one(key_class: str, length: int, expected_s: float) -> QueueFull:
+    return QueueFull(
+        f"The house is full: {length} requests of this API key already wait, and the rest of class "
+        f"{key_class}'s queue is for other keys. Expected wait now: {_seconds(expected_s)}. "
+        "Try again after Retry-After seconds.",
+        retry_after_s=expected_s,
+    )
+
+
 def too_wide(sequences: int, places: int) -> BadRequest:
     return BadRequest(
         f"This asks for {sequences} sequences at once (prompts times n); {places} are what an engine here "

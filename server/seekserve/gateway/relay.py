@@ -21,12 +21,12 @@ from seekserve.engine.address import Address
 from seekserve.errors import EngineBroke, HungUp, Refusal, Stopping
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.ask import Ask, Clock, Steps, encoded
-from seekserve.gateway.caps import Caps
+from seekserve.gateway.caps import NOTHING, Caps
 from seekserve.gateway.connection import Connection, Poured
 from seekserve.gateway.lease import Lease
 from seekserve.gateway.outlet import STREAM_HEADERS, ClientGone, Outlet, WhileConnected
 from seekserve.gateway.said import ODD, answer_of, counted, engine_said, finish, kind_of, odd
-from seekserve.gateway.sizes import Wish
+from seekserve.gateway.sizes import Size, Wish
 from seekserve.gateway.sse import Tap
 from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
 from seekserve.gateway.upstream import Upstream
@@ -59,9 +59,13 @@ class Relay(Response):
         trace = trace_of(scope)
         voice = self._ask.accent.voice(self._ask.show_usage) if self._ask.stream else None
         outlet = Outlet(send, scope, voice, self._patient_ticks)
+        wish = self._ask.wish(trace.key, trace.key_class)
         try:
-            async with WhileConnected(outlet.writer), self._gateway.caps.held(scope):
-                whole = await self._run(trace, outlet)
+            async with (
+                WhileConnected(outlet.writer),
+                self._gateway.caps.held(scope, lambda: self._expected(wish)),
+            ):
+                whole = await self._run(wish, trace, outlet)
                 await (outlet.end() if whole is None else outlet.whole(whole))
         except ClientGone:
             trace.status, trace.finish = CLIENT_GONE, "client_gone"
@@ -73,16 +77,17 @@ class Relay(Response):
         except Refusal as refusal:
             await outlet.fail(refusal)
 
-    async def _run(self, trace: Trace, outlet: Outlet) -> bytes | None:
+    def _expected(self, wish: Wish) -> Size:
+        """What the key is charged until more is known."""
+        return NOTHING if self._ask.aside else self._gateway.admission.sizes.of(wish)
+
+    async def _run(self, wish: Wish, trace: Trace, outlet: Outlet) -> bytes | None:
         """Streams, or returns the whole answer. What is left to send then waits for a slow client
         without its place at the engine.
         """
-        gateway, ask = self._gateway, self._ask
+        gateway = self._gateway
         tick_s = gateway.listen.keepalive_s
-        admission = gateway.asides if ask.aside else gateway.admission
-        wish = Wish(
-            ask.model, trace.key, trace.key_class, ask.size, ask.most, ask.sequences, ask.stream
-        )
+        admission = gateway.asides if self._ask.aside else gateway.admission
         async with admission.enter(wish, tick_s, outlet.bridge) as lease:
             _book(trace, lease)
             try:

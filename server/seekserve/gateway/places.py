@@ -1,0 +1,126 @@
+"""The places there are at the engines: which of them one more request may have, and who holds them.
+
+Places are counted in sequences and in tokens (`load`), kept for classes that are due them (`pace`), and
+left by leases. Admission alone writes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+from seekserve.engine.engine import Engine
+from seekserve.engine.fleet import Fleet
+from seekserve.gateway.ask import Clock
+from seekserve.gateway.lease import Lease, Turn
+from seekserve.gateway.load import PREFILL_WINDOW_S, YIELDING_WINDOW_S, Capacity, Load
+from seekserve.gateway.pace import Drain, Shares
+from seekserve.gateway.sizes import Size
+from seekserve.settings import Limits, Tenancy
+
+KV_TOKENS = "kv_cache_tokens"
+STARVES_S = 2.0  # in front of its line without room, and nobody passes it any more
+
+
+class Places:
+    """`loads` is by engine; `limits.running` says how many sequences each takes."""
+
+    def __init__(
+        self, fleet: Fleet, limits: Limits, clock: Clock, classes: Mapping[str, Tenancy]
+    ) -> None:
+        self._fleet, self._limits, self._clock = fleet, limits, clock
+        self.loads: dict[str, Load] = {}
+        self.shares, self.drain = Shares(classes), Drain()
+
+    @property
+    def taken(self) -> int:
+        """Sequences, at all engines."""
+        return sum(load.sequences for load in self.loads.values())
+
+    @property
+    def in_flight(self) -> float:
+        """Tokens of cost that the engines are working on."""
+        return sum(load.cost for load in self.loads.values())
+
+    @property
+    def drained_per_s(self) -> float:
+        """Tokens of cost that leave in a second."""
+        return self.drain.per_s(self.in_flight)
+
+    def reads_s(self, size: Size) -> float:
+        """Seconds to a first token, at the engine that is quickest now."""
+        return min((load.prefill_s(size) for load in self.loads.values()), default=0.0)
+
+    def free_at(self, model: str) -> bool:
+        """Whether any engine has a place left, for whomever."""
+        places = self._limits.running
+        return any(self._load(engine).sequences < places for engine in self._ready(model))
+
+    def engine_for(self, turn: Turn, waiting: Container[str]) -> Engine | None:
+        """The ready engine with the least to do that it fits into, if its class may have a place now,
+        while the classes in `waiting` have others in line.
+        """
+        if not self._may(turn, waiting):
+            return None
+        yields = self.shares.yields(turn.key_class, self._clock(), waiting)
+        window_s = YIELDING_WINDOW_S if yields else PREFILL_WINDOW_S
+        free = [
+            engine
+            for engine in self._ready(turn.wish.model)
+            if self._load(engine).fits(turn.size, self._capacity(engine), window_s)
+        ]
+        return min(free, key=lambda engine: self._load(engine).cost, default=None)
+
+    def starves(self, turn: Turn, waiting: Container[str]) -> bool:
+        """Whether one whose class is due a place has long been too large for the room there is, which
+        smaller ones would take again and again.
+        """
+        if self._clock() - turn.arrived < STARVES_S or not self._may(turn, waiting):
+            return False
+        engines = self._ready(turn.wish.model)
+        return not any(self._load(e).has_room(turn.size, self._capacity(e)) for e in engines)
+
+    def begin(self, turn: Turn, engine: Engine) -> Lease:
+        load, now = self._load(engine), self._clock()
+        self.drain.pass_to(now, self.in_flight)
+        self.shares.add(turn.key_class, turn.size.sequences, now)
+        unread = load.begin(turn.size)
+        return Lease(
+            engine,
+            turn.wish,
+            turn.size,
+            load,
+            turn.arrived,
+            now,
+            unread,
+            self._clock,
+            turn.expected_s,
+        )
+
+    def end(self, lease: Lease) -> None:
+        now = self._clock()
+        self.drain.pass_to(now, self.in_flight)
+        self.drain.ended(lease.size.cost)
+        self.shares.add(lease.wish.key_class, -lease.size.sequences, now)
+        lease.load.end(lease.size, lease.reading)
+
+    def kv_tokens(self) -> dict[str, int]:
+        """By engine, where it says."""
+        told = {e.snapshot.name: self._capacity(e).kv for e in self._fleet.engines}
+        return {name: kv for name, kv in told.items() if kv is not None}
+
+    def _may(self, turn: Turn, waiting: Container[str]) -> bool:
+        seats = self._limits.running * len(self._ready(turn.wish.model))
+        return self.shares.may(turn.key_class, turn.size.sequences, seats, self._clock(), waiting)
+
+    def _ready(self, model: str) -> list[Engine]:
+        return [engine for engine in self._fleet.serving(model) if engine.ready]
+
+    def _load(self, engine: Engine) -> Load:
+        name = engine.snapshot.name
+        if (load := self.loads.get(name)) is None:
+            load = self.loads[name] = Load()
+        return load
+
+    def _capacity(self, engine: Engine) -> Capacity:
+        told = engine.snapshot.actual.get(KV_TOKENS) or engine.snapshot.planned.get(KV_TOKENS)
+        return Capacity(self._limits.running, int(told) if told else None)

@@ -1,0 +1,85 @@
+"""How fast the house is taken to be, how far that is trusted, and who makes room for whom."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from seekserve.gateway.pace import FIRST_MARGIN, MOST_MARGIN, Drain, Margin, Shares
+from seekserve.settings import Tenancy
+
+CLASSES = {name: Tenancy(share=s) for name, s in {"a": 0.6, "b": 0.3, "c": 0.1}.items()}
+
+
+def test_before_anything_is_known_a_tenth_leaves_in_a_second() -> None:
+    drain = Drain()
+    assert drain.per_s(5000) == pytest.approx(500)
+    assert drain.per_s(0) == 1
+
+
+def test_what_leaves_of_what_is_there_is_found() -> None:
+    """A thousand tokens in flight, of which 250 leave each second and as many come."""
+    drain = Drain()
+    drain.pass_to(0.0, 0)
+    for tick in range(1, 400):
+        drain.pass_to(tick / 10, 1000)
+        drain.ended(25)
+    assert drain.per_s(1000) == pytest.approx(250, rel=0.05)
+    assert drain.per_s(500) == pytest.approx(125, rel=0.05)
+
+
+def test_a_house_that_fills_up_is_not_taken_for_a_fast_one() -> None:
+    """Two small requests of many have ended; how little time the others had is counted too."""
+    drain = Drain()
+    for tick in range(20):
+        drain.pass_to(tick / 10, 500 * tick)
+    drain.ended(200)
+    drain.ended(200)
+    assert drain.per_s(10_000) < 1000
+
+
+def test_an_idle_house_forgets_nothing() -> None:
+    drain = Drain()
+    for tick in range(100):
+        drain.pass_to(tick / 10, 1000)
+        drain.ended(25)
+    before = drain.per_s(1000)
+    drain.pass_to(10_000, 0)
+    assert drain.per_s(1000) == before
+
+
+def test_a_margin_holds_all_but_one_in_a_hundred() -> None:
+    margin, dice = Margin(), random.Random(3)
+    beyond = []
+    for number in range(20_000):
+        ratio = dice.lognormvariate(0.0, 0.2)  # its 99th percentile is 1.59
+        if number >= 5000:
+            beyond.append(ratio > margin.factor)
+        margin.learn(1.0, ratio)
+    assert 0.005 < sum(beyond) / len(beyond) < 0.02
+
+
+def test_a_margin_is_bounded_and_blind_to_short_waits() -> None:
+    margin = Margin()
+    margin.learn(0.05, 100.0)
+    assert margin.factor == FIRST_MARGIN
+    for _ in range(1000):
+        margin.learn(1.0, 1000.0)
+    assert margin.factor == MOST_MARGIN
+    for _ in range(10_000):
+        margin.learn(1.0, 0.5)
+    assert margin.factor == 1.0
+
+
+def test_guests_make_room_for_a_class_at_its_due() -> None:
+    shares = Shares(CLASSES)
+    assert not shares.yields("b", 0.0, ())
+    shares.add("a", 4, 0.0)
+    assert shares.yields("b", 1.0, ())
+    assert shares.yields("c", 1.0, {"b"})
+    assert not shares.yields("a", 1.0, ())
+    assert not shares.yields("b", 1.0, {"a"})  # it asks for more than its due: turns decide
+    shares.add("a", -4, 2.0)
+    assert shares.yields("b", 3.0, ())
+    assert not shares.yields("b", 300.0, ())
