@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
 
-from seekserve.gateway.pace import FIRST_MARGIN, MOST_MARGIN, Drain, Margin, Shares
+from seekserve.gateway.pace import FIRST_MARGIN, MOST_MARGIN, Drain, Inflow, Margin, Shares
 from seekserve.settings import Tenancy
 
 CLASSES = {name: Tenancy(share=s) for name, s in {"a": 0.6, "b": 0.3, "c": 0.1}.items()}
@@ -50,26 +51,30 @@ def test_an_idle_house_forgets_nothing() -> None:
 
 
 def test_a_margin_holds_all_but_one_in_a_hundred() -> None:
+    """Waits for 4 to 100 places that free one by one, each after 50 ms on average."""
     margin, dice = Margin(), random.Random(3)
     beyond = []
     for number in range(20_000):
-        ratio = dice.lognormvariate(0.0, 0.2)  # its 99th percentile is 1.59
+        places = dice.randint(4, 100)
+        expected_s, found_s = places * 0.05, dice.gammavariate(places, 0.05)
         if number >= 5000:
-            beyond.append(ratio > margin.factor)
-        margin.learn(1.0, ratio)
+            beyond.append(found_s > margin.latest_s(expected_s, 0.05))
+        margin.learn(expected_s, 0.05, found_s)
     assert 0.005 < sum(beyond) / len(beyond) < 0.02
+    assert 2 < margin.deviations < 4
 
 
-def test_a_margin_is_bounded_and_blind_to_short_waits() -> None:
+def test_a_margin_is_bounded_and_blind_to_the_next_place() -> None:
     margin = Margin()
-    margin.learn(0.05, 100.0)
-    assert margin.factor == FIRST_MARGIN
+    margin.learn(0.05, 0.1, 100.0)
+    assert margin.deviations == FIRST_MARGIN
     for _ in range(1000):
-        margin.learn(1.0, 1000.0)
-    assert margin.factor == MOST_MARGIN
+        margin.learn(1.0, 0.1, 1000.0)
+    assert margin.deviations == MOST_MARGIN
     for _ in range(10_000):
-        margin.learn(1.0, 0.5)
-    assert margin.factor == 1.0
+        margin.learn(1.0, 0.1, 0.5)
+    assert margin.deviations == 0
+    assert margin.latest_s(1.0, 0.1) == 1
 
 
 def test_guests_make_room_for_a_class_at_its_due() -> None:
@@ -83,3 +88,15 @@ def test_guests_make_room_for_a_class_at_its_due() -> None:
     shares.add("a", -4, 2.0)
     assert shares.yields("b", 3.0, ())
     assert not shares.yields("b", 300.0, ())
+
+
+def test_what_waits_goes_as_it_lately_went() -> None:
+    inflow = Inflow()
+    assert inflow.per_s == math.inf
+    inflow.pass_to(0.0, False)
+    for tick in range(1, 100):
+        inflow.pass_to(tick / 10, True)
+        inflow.sent(50)
+    assert inflow.per_s == pytest.approx(500, rel=0.05)
+    inflow.pass_to(1000.0, False)  # nobody waited: nothing was to be learned
+    assert inflow.per_s == pytest.approx(500, rel=0.05)

@@ -100,6 +100,7 @@ class Admission:
     async def _wait(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
         line = self._line(turn.wish.model)
         self._refuse_early(line, turn)
+        self._pass()
         line.add(turn)
         self._assign()
         try:
@@ -108,9 +109,14 @@ class Admission:
             self._leave_line(line, turn)
             raise
 
+    def _pass(self) -> None:
+        """Before the lines change."""
+        self.places.inflow.pass_to(self._clock(), self.queued > 0)
+
     def _leave_line(self, line: Line[Turn], turn: Turn) -> None:
         if not turn.place.done() or turn.place.cancelled():
             turn.gone = True
+            self._pass()
             line.left(turn)
             self._assign()  # it may have been in front of one that fits
         elif not turn.place.exception():
@@ -124,7 +130,8 @@ class Admission:
                 not turn.place.done() and tick and left > tick_s
             ):  # not at the end: a refusal follows
                 await tick()
-        self.margins[turn.key_class].learn(turn.expected_s, self._clock() - turn.arrived)
+        found_s = self._clock() - turn.arrived
+        self.margins[turn.key_class].learn(turn.expected_s, turn.each_s, found_s)
         if turn.place.done():
             return turn.place.result()
         raise waited_out(turn.patience_s, self.expected_s(turn))
@@ -136,7 +143,8 @@ class Admission:
             return
         turn.expected_s = self.expected_s(turn)
         self._refuse_crowds(turn, group, tenancy)
-        latest_s = turn.expected_s * self.margins[turn.key_class].factor
+        turn.each_s = self.places.each_s
+        latest_s = self.margins[turn.key_class].latest_s(turn.expected_s, turn.each_s)
         if latest_s > turn.patience_s:
             raise too_late(turn.key_class, turn.expected_s, latest_s, turn.patience_s, group.length)
 
@@ -153,9 +161,10 @@ class Admission:
             raise too_many_of_one(turn.key_class, mine, turn.expected_s)
 
     def expected_s(self, turn: Turn) -> float:
-        """Seconds until one that comes now would be sent: what is served before it, by the drain."""
-        ahead = self._line(turn.wish.model).ahead(turn.key_class, turn.key, turn.cost)
-        return ahead / self.places.drained_per_s
+        """Seconds until one that comes now would be sent."""
+        model = turn.wish.model
+        ahead = self._line(model).ahead(turn.key_class, turn.key, turn.cost)
+        return self.places.wait_s(model, ahead)
 
     def _patience_s(self, key_class: str, size: Size) -> float:
         """The longest wait that still lets the first token come in time.
@@ -190,7 +199,10 @@ class Admission:
         waiting = line.waiting
         for turn in line.heads():
             if engine := self.places.engine_for(turn, waiting):
+                self._pass()
                 line.take(turn.key_class)
+                if turn.arrived < self._clock():
+                    self.places.inflow.sent(turn.cost)
                 if not turn.place.done():
                     turn.place.set_result(self.places.begin(turn, engine))
                 return True

@@ -62,8 +62,8 @@ def gauges(admission: Admission) -> list[Reading]:
         ),
         (
             "queue_wait_margin",
-            "Times its estimate that a wait of a class lately came to, all but one in a hundred.",
+            "Standard deviations above its estimate that a class's waits keep within, but one in 100.",
             ("class",),
-            [((name,), margin.factor) for name, margin in admission.margins.items()],
+            [((name,), margin.deviations) for name, margin in admission.margins.items()],
         ),
     ]

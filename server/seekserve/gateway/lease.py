@@ -13,7 +13,10 @@ from seekserve.gateway.sizes import Size, Wish
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """One who waits `patience_s` at most, for the place it is to get. Numbered as they came."""
+    """One who waits `patience_s` at most, for the place it is to get. Numbered as they came.
+
+    When it came its wait was expected to be `expected_s`, and a place to free every `each_s`.
+    """
 
     number: int
     wish: Wish
@@ -22,6 +25,7 @@ class Turn:
     place: asyncio.Future[Lease]
     patience_s: float = 0.0
     expected_s: float = 0.0
+    each_s: float = 0.0
     gone: bool = False
 
     @property

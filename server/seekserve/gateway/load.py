@@ -53,6 +53,14 @@ class Load:
             return False
         return capacity.kv is None or self.kv + size.held <= capacity.kv * KV_SHARE
 
+    def places(self, capacity: Capacity) -> float:
+        """How many more go in that are as those that run."""
+        free = float(capacity.sequences - self.sequences)
+        if capacity.kv is None or not self.kv:
+            return max(0.0, free)
+        left = (capacity.kv * KV_SHARE - self.kv) * self.sequences / self.kv
+        return max(0.0, min(free, left))
+
     def prefill_s(self, size: Size) -> float:
         """Seconds to a first token, once sent: those before it are read first."""
         unread = self.prefill + size.unread

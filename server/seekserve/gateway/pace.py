@@ -9,11 +9,11 @@ from collections.abc import Container, Mapping
 from seekserve.settings import Tenancy
 
 DRAIN_S = 5.0  # how long what left is remembered
+INFLOW_S, LEAST_SPAN_S = 2.0, 0.1
 PRIOR_S = 0.25  # what a guess weighs, in seconds of watching
 TAKES_S = 10.0  # a request takes, as a guess
 BEYOND = 0.99
-TELLING_S = 0.1  # below, a wait says nothing of the estimate
-FIRST_MARGIN, MOST_MARGIN, MARGIN_STEP = 2.0, 4.0, 0.05
+FIRST_MARGIN, MOST_MARGIN, MARGIN_STEP = 4.0, 20.0, 0.25
 FULLER = 3  # a full batch makes each of its tokens about so many times slower than a light one
 IDLE = 1 / 64  # of its share, what a class without work keeps: little, and nothing in a small house
 ACTIVE = 0.5  # sequences, of the peak that fades
@@ -50,21 +50,55 @@ class Drain:
         return max(1.0, in_flight * share)
 
 
-class Margin:
-    """How much longer than estimated a wait may become: all but one in a hundred keep within.
+class Inflow:
+    """Tokens of cost per second that were sent to engines while somebody waited.
 
-    A running quantile (Robbins and Monro, 1951) of found by expected, on a logarithmic scale.
+    Where there is room, prompts go no faster than those before them are read.
     """
 
     def __init__(self) -> None:
-        self.factor = FIRST_MARGIN
+        self._sent = self._span = 0.0
+        self._at: float | None = None
 
-    def learn(self, expected_s: float, found_s: float) -> None:
+    def pass_to(self, now: float, waiting: bool) -> None:
+        """Until `now` somebody waited, or nobody did."""
+        if self._at is not None and waiting:
+            span = now - self._at
+            keep = math.exp(-span / INFLOW_S)
+            self._sent, self._span = self._sent * keep, self._span * keep + span
+        self._at = now
+
+    def sent(self, cost: float) -> None:
+        """One that waited."""
+        self._sent += cost
+
+    @property
+    def per_s(self) -> float:
+        """As fast as anything, as long as nobody has waited."""
+        return max(1.0, self._sent / self._span) if self._span > LEAST_SPAN_S else math.inf
+
+
+class Margin:
+    """How much later than estimated a place may come: all but one in a hundred come before.
+
+    Places that free one by one, each after `each_s` on average, make a wait for many of them vary as the
+    root of their number. How many such deviations it takes is learned, as a running quantile (Robbins and
+    Monro, 1951); it covers what else the estimate does not know.
+    """
+
+    def __init__(self) -> None:
+        self.deviations = FIRST_MARGIN
+
+    def latest_s(self, expected_s: float, each_s: float) -> float:
+        return expected_s + self.deviations * math.sqrt(expected_s * each_s)
+
+    def learn(self, expected_s: float, each_s: float, found_s: float) -> None:
         """One has got its place after `found_s`, or has given up then."""
-        if expected_s < TELLING_S:
+        if expected_s < each_s:
             return
-        step = MARGIN_STEP * (BEYOND - (found_s <= self.factor * expected_s))
-        self.factor = min(max(self.factor * math.exp(step), 1.0), MOST_MARGIN)
+        within = found_s <= self.latest_s(expected_s, each_s)
+        found = self.deviations + MARGIN_STEP * (BEYOND - within)
+        self.deviations = min(max(found, 0.0), MOST_MARGIN)
 
 
 class Shares:

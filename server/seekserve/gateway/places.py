@@ -6,14 +6,14 @@ left by leases. Admission alone writes here.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from seekserve.engine.engine import Engine
 from seekserve.engine.fleet import Fleet
 from seekserve.gateway.ask import Clock
 from seekserve.gateway.lease import Lease, Turn
 from seekserve.gateway.load import PREFILL_WINDOW_S, YIELDING_WINDOW_S, Capacity, Load
-from seekserve.gateway.pace import Drain, Shares
+from seekserve.gateway.pace import Drain, Inflow, Shares
 from seekserve.gateway.sizes import Size
 from seekserve.settings import Limits, Tenancy
 
@@ -29,7 +29,7 @@ class Places:
     ) -> None:
         self._fleet, self._limits, self._clock = fleet, limits, clock
         self.loads: dict[str, Load] = {}
-        self.shares, self.drain = Shares(classes), Drain()
+        self.shares, self.drain, self.inflow = Shares(classes), Drain(), Inflow()
 
     @property
     def taken(self) -> int:
@@ -45,6 +45,26 @@ class Places:
     def drained_per_s(self) -> float:
         """Tokens of cost that leave in a second."""
         return self.drain.per_s(self.in_flight)
+
+    @property
+    def each_s(self) -> float:
+        """Seconds from one place that frees to the next, on average."""
+        return self.in_flight / max(1, self.taken) / self.drained_per_s
+
+    def wait_s(self, model: str, ahead: float) -> float:
+        """Seconds until so much (tokens of cost) has been sent to the engines: what there is room for goes
+        as it lately went, and the rest as others end.
+        """
+        roomy = min(ahead, self._room(self._ready(model)))
+        return roomy / self.inflow.per_s + (ahead - roomy) / self.drained_per_s
+
+    def _room(self, engines: Iterable[Engine]) -> float:
+        """Tokens of cost that go in before anything ends, if what waits is as what runs."""
+        return sum(
+            load.cost / load.sequences * load.places(self._capacity(engine))
+            for engine in engines
+            if (load := self._load(engine)).sequences
+        )
 
     def reads_s(self, size: Size) -> float:
         """Seconds to a first token, at the engine that is quickest now."""
