@@ -61,7 +61,7 @@ class Admission:
 
     @property
     def queued(self) -> int:
-        return sum(len(line) for line in self.lines.values())
+        return sum(map(len, self.lines.values()))
 
     @asynccontextmanager
     async def enter(
@@ -134,18 +134,20 @@ class Admission:
         self.margins[turn.key_class].learn(turn.expected_s, turn.each_s, found_s)
         if turn.place.done():
             return turn.place.result()
-        raise waited_out(turn.patience_s, self.expected_s(turn))
+        raise waited_out(turn.patience_s, self._outlook(turn)[0])
 
     def _refuse_early(self, line: Line[Turn], turn: Turn) -> None:
         """Raises QueueFull for one that would wait in vain."""
         tenancy, group = self.classes[turn.key_class], line.groups[turn.key_class]
         if not len(line) and self.places.engine_for(turn, ()):
             return
-        turn.expected_s = self.expected_s(turn)
+        turn.expected_s, turn.each_s = self._outlook(turn)
         self._refuse_crowds(turn, group, tenancy)
-        turn.each_s = self.places.each_s
-        latest_s = self.margins[turn.key_class].latest_s(turn.expected_s, turn.each_s)
+        margin = self.margins[turn.key_class]
+        latest_s = margin.latest_s(turn.expected_s, turn.each_s)
         if latest_s > turn.patience_s:
+            if not group.length and turn.expected_s <= turn.patience_s:
+                margin.refused()
             raise too_late(turn.key_class, turn.expected_s, latest_s, turn.patience_s, group.length)
 
     def _refuse_crowds(self, turn: Turn, group: Group[Turn], tenancy: Tenancy) -> None:
@@ -160,11 +162,11 @@ class Admission:
         if group.length >= early and mine * len(group.lines) >= early:
             raise too_many_of_one(turn.key_class, mine, turn.expected_s)
 
-    def expected_s(self, turn: Turn) -> float:
-        """Seconds until one that comes now would be sent."""
+    def _outlook(self, turn: Turn) -> tuple[float, float]:
+        """Seconds until one that comes now would be sent, and from one place to the next."""
         model = turn.wish.model
         ahead = self._line(model).ahead(turn.key_class, turn.key, turn.cost)
-        return self.places.wait_s(model, ahead)
+        return self.places.outlook(model, ahead)
 
     def _patience_s(self, key_class: str, size: Size) -> float:
         """The longest wait that still lets the first token come in time.

@@ -133,10 +133,10 @@ class Line(Generic[T]):
         """`credit` (tokens) is what all engines together are working on at a time."""
         self.groups: dict[str, Group[T]] = {n: Group(t.share) for n, t in classes.items()}
         self._credit = credit
-        self._now = 0.0
+        self._now, self._length = 0.0, 0
 
     def __len__(self) -> int:
-        return sum(group.length for group in self.groups.values())
+        return self._length
 
     @property
     def waiting(self) -> set[str]:
@@ -148,9 +148,11 @@ class Line(Generic[T]):
         if not group.length:
             group.served = max(group.served, self._now - self._credit())
         group.add(one)
+        self._length += 1
 
     def left(self, one: T) -> None:
         self.groups[one.key_class].left(one)
+        self._length -= 1
 
     def heads(self) -> Iterator[T]:
         """The next of each class, the class that was served least first."""
@@ -162,6 +164,7 @@ class Line(Generic[T]):
     def take(self, key_class: str) -> T:
         """The head of a class. Time moves with those who wait for their due, whoever goes before them."""
         self._now = max(self._now, min(g.served for g in self.groups.values() if g.length))
+        self._length -= 1
         return self.groups[key_class].take()
 
     def charge(self, key_class: str, key: str, cost: float) -> None:

@@ -62,7 +62,7 @@ def gauges(admission: Admission) -> list[Reading]:
         ),
         (
             "queue_wait_margin",
-            "Standard deviations above its estimate that a class's waits keep within, but one in 100.",
+            "Standard deviations above its estimate that a class's waits keep within, but one in 200.",
             ("class",),
             [((name,), margin.deviations) for name, margin in admission.margins.items()],
         ),

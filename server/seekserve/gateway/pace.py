@@ -12,8 +12,8 @@ DRAIN_S = 5.0  # how long what left is remembered
 INFLOW_S, LEAST_SPAN_S = 2.0, 0.1
 PRIOR_S = 0.25  # what a guess weighs, in seconds of watching
 TAKES_S = 10.0  # a request takes, as a guess
-BEYOND = 0.99
-FIRST_MARGIN, MOST_MARGIN, MARGIN_STEP = 4.0, 20.0, 0.25
+BEYOND = 0.995
+FIRST_MARGIN, MOST_MARGIN, MARGIN_STEP = 3.5, 20.0, 0.25
 FULLER = 3  # a full batch makes each of its tokens about so many times slower than a light one
 IDLE = 1 / 64  # of its share, what a class without work keeps: little, and nothing in a small house
 ACTIVE = 0.5  # sequences, of the peak that fades
@@ -61,11 +61,13 @@ class Inflow:
         self._at: float | None = None
 
     def pass_to(self, now: float, waiting: bool) -> None:
-        """Until `now` somebody waited, or nobody did."""
-        if self._at is not None and waiting:
+        """Until `now` somebody waited, or nobody did; either way what was before is forgotten: who is
+        turned away for it cannot teach better.
+        """
+        if self._at is not None:
             span = now - self._at
             keep = math.exp(-span / INFLOW_S)
-            self._sent, self._span = self._sent * keep, self._span * keep + span
+            self._sent, self._span = self._sent * keep, self._span * keep + span * waiting
         self._at = now
 
     def sent(self, cost: float) -> None:
@@ -79,7 +81,7 @@ class Inflow:
 
 
 class Margin:
-    """How much later than estimated a place may come: all but one in a hundred come before.
+    """How much later than estimated a place may come: all but one in two hundred come before.
 
     Places that free one by one, each after `each_s` on average, make a wait for many of them vary as the
     root of their number. How many such deviations it takes is learned, as a running quantile (Robbins and
@@ -96,9 +98,16 @@ class Margin:
         """One has got its place after `found_s`, or has given up then."""
         if expected_s < each_s:
             return
-        within = found_s <= self.latest_s(expected_s, each_s)
-        found = self.deviations + MARGIN_STEP * (BEYOND - within)
-        self.deviations = min(max(found, 0.0), MOST_MARGIN)
+        self._step(BEYOND - (found_s <= self.latest_s(expected_s, each_s)))
+
+    def refused(self) -> None:
+        """One was refused that the estimate alone would have let wait, and nobody waits: unless that
+        teaches a little, a margin that has become too wide would never learn of it.
+        """
+        self._step(BEYOND - 1)
+
+    def _step(self, by: float) -> None:
+        self.deviations = min(max(self.deviations + MARGIN_STEP * by, 0.0), MOST_MARGIN)
 
 
 class Shares:

@@ -6,7 +6,7 @@ left by leases. Admission alone writes here.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 
 from seekserve.engine.engine import Engine
 from seekserve.engine.fleet import Fleet
@@ -46,25 +46,26 @@ class Places:
         """Tokens of cost that leave in a second."""
         return self.drain.per_s(self.in_flight)
 
-    @property
-    def each_s(self) -> float:
-        """Seconds from one place that frees to the next, on average."""
-        return self.in_flight / max(1, self.taken) / self.drained_per_s
-
-    def wait_s(self, model: str, ahead: float) -> float:
-        """Seconds until so much (tokens of cost) has been sent to the engines: what there is room for goes
-        as it lately went, and the rest as others end.
+    def outlook(self, model: str, ahead: float) -> tuple[float, float]:
+        """Seconds until so much (tokens of cost) has been sent to the engines, and seconds from one place
+        that frees to the next. What there is room for goes as it lately went, or faster; the rest goes as
+        others end.
         """
-        roomy = min(ahead, self._room(self._ready(model)))
-        return roomy / self.inflow.per_s + (ahead - roomy) / self.drained_per_s
+        in_flight = self.in_flight
+        drained_per_s = self.drain.per_s(in_flight)
+        room = min(ahead, self._room(model))
+        sent_s = room / max(self.inflow.per_s, drained_per_s) if room else 0.0
+        each_s = in_flight / max(1, self.taken) / drained_per_s
+        return sent_s + (ahead - room) / drained_per_s, each_s
 
-    def _room(self, engines: Iterable[Engine]) -> float:
+    def _room(self, model: str) -> float:
         """Tokens of cost that go in before anything ends, if what waits is as what runs."""
-        return sum(
-            load.cost / load.sequences * load.places(self._capacity(engine))
-            for engine in engines
-            if (load := self._load(engine)).sequences
-        )
+        room = 0.0
+        for engine in self._ready(model):
+            load = self._load(engine)
+            if 0 < load.sequences < self._limits.running:
+                room += load.cost / load.sequences * load.places(self._capacity(engine))
+        return room
 
     def reads_s(self, size: Size) -> float:
         """Seconds to a first token, at the engine that is quickest now."""
