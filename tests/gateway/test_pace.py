@@ -66,7 +66,7 @@ def test_a_margin_holds_all_but_one_in_two_hundred() -> None:
 
 def test_a_margin_is_bounded_and_blind_to_the_next_place() -> None:
     margin = Margin()
-    margin.learn(0.05, 0.1, 100.0)
+    margin.learn(0.3, 0.1, 100.0)
     assert margin.deviations == FIRST_MARGIN
     for _ in range(1000):
         margin.learn(1.0, 0.1, 1000.0)

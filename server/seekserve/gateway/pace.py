@@ -13,7 +13,8 @@ INFLOW_S, LEAST_SPAN_S = 2.0, 0.1
 PRIOR_S = 0.25  # what a guess weighs, in seconds of watching
 TAKES_S = 10.0  # a request takes, as a guess
 BEYOND = 0.995
-FIRST_MARGIN, MOST_MARGIN, MARGIN_STEP = 2.5, 20.0, 0.25
+LEAST_PLACES = 4
+FIRST_MARGIN, MOST_MARGIN, MARGIN_STEP = 2.5, 6.0, 0.25
 FULLER = 3  # a full batch makes each of its tokens about so many times slower than a light one
 IDLE = 1 / 64  # of its share, what a class without work keeps: little, and nothing in a small house
 ACTIVE = 0.5  # sequences, of the peak that fades
@@ -96,8 +97,8 @@ class Margin:
 
     def learn(self, expected_s: float, each_s: float, found_s: float) -> None:
         """One has got its place after `found_s`, or has given up then."""
-        if expected_s < each_s:
-            return
+        if expected_s < LEAST_PLACES * each_s:
+            return  # a wait for the next few says how engines step rather than how far estimates are off
         self._step(BEYOND - (found_s <= self.latest_s(expected_s, each_s)))
 
     def refused(self) -> None:

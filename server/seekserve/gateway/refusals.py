@@ -74,4 +74,4 @@ def not_ready(snapshots: list[Snapshot]) -> EngineNotReady:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.0f} s" if value >= 1 else f"{value:.1f} s"
+    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
