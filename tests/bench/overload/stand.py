@@ -41,7 +41,7 @@ class Kind:
 
 
 FAKE: Final = Kind("h100", MODEL, 512, 2.0)
-REAL: Final = Kind("demo", engine_ratio.MODEL, 32, 1.0)
+REAL: Final = Kind("demo", engine_ratio.MODEL, 32, 2.0)
 
 
 @dataclass(slots=True)
