@@ -29,7 +29,7 @@ class Spans:
 
 
 FULL: Final = Spans()
-REAL_SPANS: Final = Spans(8, 20, 12, 15, 0, 0, 3, 8)
+REAL_SPANS: Final = Spans(8, 20, 12, 45, 0, 0, 3, 8)
 QUICK: Final = Spans(2, 3, 3, 3, 4, 3, 2, 2)
 
 
