@@ -334,3 +334,60 @@ async def test_gauges() -> None:
             told["tokens_in_flight"] == told["tokens_unread"] or told["tokens_in_flight"][0][1] > 0
         )
     await task
+
+
+async def test_a_first_token_lets_the_next_prompt_in() -> None:
+    house = House(running=9, queued=9)
+    came: list[str] = []
+
+    async def ask(name: str) -> None:
+        async with house.admission.enter(Wish("m", size=8000), 5):
+            came.append(name)
+
+    async with house.admission.enter(Wish("m", size=8000), 5) as first:
+        house.admission.places.loads["e0"].read_per_s = 1000.0
+        task = asyncio.create_task(ask("next"))
+        await until(lambda: house.admission.queued == 1)
+        assert not came
+        first.began()
+        await asyncio.sleep(0)
+        assert house.admission.queued == 0
+        await until(lambda: came)
+    await task
+
+
+async def test_a_model_whose_engine_is_idle_is_not_kept_waiting_by_another() -> None:
+    log = Log("text", lambda line: None)
+    engines = [Engine(name, Address(path=f"/{name}"), (ModelCard(name),), log) for name in "ab"]
+    admission = Admission(Fleet(engines), Limits(running=2, queued=9, wait_s=100), Clock())
+    for engine in engines:
+        engine._become(State.READY)
+    async with (
+        admission.enter(Wish("a"), 5),
+        admission.enter(Wish("a"), 5),
+        asyncio.timeout(1),
+        admission.enter(Wish("b"), 5) as lease,
+    ):
+        assert lease.engine is engines[1]
+
+
+async def test_what_an_engine_refuses_is_charged_to_nobody() -> None:
+    house = House()
+    async with house.admission.enter(Wish("m", "k", "all", 4_000_000), 5):
+        house.clock.now += 0.05
+    group = house.admission.lines["m"].groups["all"]
+    assert (group.served, group.counters["k"]) == (0, 0)
+    house.clock.now += 1
+    async with house.admission.enter(Wish("m", "k", "all", 400), 5) as lease:
+        house.clock.now += 1
+        lease.tokens.update(prompt=120, completion=40)
+    assert group.served == 200
+    assert house.admission.places.drained_per_s < 1000
+
+
+async def test_a_prompt_beyond_the_window_counts_as_the_window() -> None:
+    house = House()
+    card = ModelCard("m", max_model_len=16_000)
+    house.engines[0]._become(State.READY, models=(card,))
+    async with house.admission.enter(Wish("m", size=40_000_000), 5) as lease:
+        assert lease.size.prompt == 16_000

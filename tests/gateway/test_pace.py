@@ -105,7 +105,13 @@ def test_what_waits_goes_as_it_lately_went() -> None:
 def test_a_margin_that_turns_everybody_away_narrows() -> None:
     margin = Margin()
     margin.learn(1.0, 0.1, 1000.0)
-    before = margin.deviations
-    for _ in range(100):
-        margin.refused()
-    assert margin.deviations < before
+    assert margin.deviations > FIRST_MARGIN
+    margin.pass_to(3600.0)
+    assert margin.deviations == pytest.approx(FIRST_MARGIN, abs=0.01)
+
+
+def test_who_does_not_wait_teaches_a_margin_nothing() -> None:
+    margin = Margin()
+    for found_s in (0.0, 0.00005, 1.0):
+        margin.learn(0.0, 0.0, found_s)
+    assert margin.deviations == FIRST_MARGIN

@@ -68,18 +68,22 @@ def test_a_key_that_sends_fifty_times_more_gets_no_more() -> None:
 
 def test_a_class_that_had_work_lately_finds_places_free() -> None:
     async def scene() -> None:
-        house = House()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(house.flood("e", "enterprise", 2, 1200))
-            await asyncio.sleep(600)
-            count = len(house.seen["e"].ttft)
-            tasks.create_task(house.flood("p", "public", 5 * CAPACITY, 1200))
-        seen = house.seen["e"]
-        waits = [waited for _, waited in seen.expected[count:]]
-        assert seen.refused == 0
-        assert percentile(waits, 0.95) <= 0.1  # the rest is the reading of what is before it
-        alone, flooded = (percentile(part, 0.99) for part in (seen.ttft[:count], seen.ttft[count:]))
-        assert flooded <= 1.5 * alone
+        alone, flooded = [], []
+        for seed in (7, 8, 9, 10):
+            house, begin = House(), asyncio.get_running_loop().time()
+            house.dice.seed(seed)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(house.flood("e", "enterprise", 2, begin + 600))
+                await asyncio.sleep(300)
+                count = len(house.seen["e"].ttft)
+                tasks.create_task(house.flood("p", "public", 5 * CAPACITY, begin + 600))
+            seen = house.seen["e"]
+            waits = [waited for _, waited in seen.expected[count:]]
+            assert seen.refused == 0
+            assert percentile(waits, 0.95) <= 0.1  # the rest is the reading of what is before it
+            alone += seen.ttft[:count]
+            flooded += seen.ttft[count:]
+        assert percentile(flooded, 0.99) <= 1.5 * percentile(alone, 0.99)
 
     run(scene())
 

@@ -17,22 +17,17 @@ from dataclasses import replace
 from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import Refusal
+from seekserve.gateway import refusals
 from seekserve.gateway.ask import Clock
 from seekserve.gateway.fair import Group, Line
 from seekserve.gateway.lease import Lease, Turn
 from seekserve.gateway.pace import Margin
 from seekserve.gateway.places import Places
-from seekserve.gateway.refusals import (
-    not_ready,
-    too_late,
-    too_many,
-    too_many_of_one,
-    too_wide,
-    waited_out,
-)
 from seekserve.gateway.sizes import Size, Sizes, Wish
 from seekserve.settings import Limits, Tenancy
 
+LOOK_S = 0.5
+LONG = 32_768  # bytes; a shorter prompt need not be held against its model's window
 EARLY_SHARE = 0.75  # of a class's queue, open to a single key
 ALL = {"all": Tenancy(share=1, max_wait_s=1e6, ttft_target_s=1e6, queued=1_000_000)}
 Tick = Callable[[], Awaitable[None]]
@@ -53,6 +48,7 @@ class Admission:
         self.lines: dict[str, Line[Turn]] = {}
         self.places = Places(fleet, limits, clock, classes)
         self._numbers, self.sizes = itertools.count(), Sizes()
+        self._looks: asyncio.TimerHandle | None = None
         self.margins = {name: Margin() for name in classes}
         fleet.listen(self._changed)
 
@@ -74,9 +70,10 @@ class Admission:
         """
         self._answerable(wish.model)
         if wish.sequences > self._limits.running:
-            raise too_wide(wish.sequences, self._limits.running)
+            raise refusals.too_wide(wish.sequences, self._limits.running)
         turn = self._turn(wish)
         lease = await self._wait(turn, tick_s, tick)
+        lease.eased = self._assign
         loop, patience_s = asyncio.get_running_loop(), lease.load.patience_s(lease.unread)
         timer = loop.call_later(patience_s, self._lapse, lease)
         try:
@@ -93,21 +90,34 @@ class Admission:
         if wish.key_class not in self.classes:
             wish = replace(wish, key_class=self._default)
         place: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        size = self.sizes.of(wish)
+        card = self._fleet.cards().get(wish.model) if wish.size > LONG else None
+        size = self.sizes.of(wish, card.max_model_len if card else None)
         patience_s = self._patience_s(wish.key_class, size)
         return Turn(next(self._numbers), wish, size, self._clock(), place, patience_s)
 
     async def _wait(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
         line = self._line(turn.wish.model)
-        self._refuse_early(line, turn)
         self._pass()
+        self._refuse_early(line, turn)
         line.add(turn)
         self._assign()
+        turn.waits = not turn.place.done()
+        self._keep_looking()
         try:
             return await self._placed(turn, tick_s, tick)
         except BaseException:
             self._leave_line(line, turn)
             raise
+
+    def _keep_looking(self) -> None:
+        """Some places come with time alone: what is kept for a class fades, a large request's turn comes."""
+        if self.queued and self._looks is None:
+            self._looks = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        self._looks = None
+        self._assign()
+        self._keep_looking()
 
     def _pass(self) -> None:
         """Before the lines change."""
@@ -130,11 +140,12 @@ class Admission:
                 not turn.place.done() and tick and left > tick_s
             ):  # not at the end: a refusal follows
                 await tick()
+        lease = turn.place.result() if turn.place.done() else None
         found_s = self._clock() - turn.arrived
         self.margins[turn.key_class].learn(turn.expected_s, turn.each_s, found_s)
-        if turn.place.done():
-            return turn.place.result()
-        raise waited_out(turn.patience_s, self._outlook(turn)[0])
+        if lease:
+            return lease
+        raise refusals.waited_out(turn.patience_s, self._outlook(turn)[0])
 
     def _refuse_early(self, line: Line[Turn], turn: Turn) -> None:
         """Raises QueueFull for one that would wait in vain."""
@@ -144,11 +155,12 @@ class Admission:
         turn.expected_s, turn.each_s = self._outlook(turn)
         self._refuse_crowds(turn, group, tenancy)
         margin = self.margins[turn.key_class]
+        margin.pass_to(turn.arrived)
         latest_s = margin.latest_s(turn.expected_s, turn.each_s)
         if latest_s > turn.patience_s:
-            if not group.length and turn.expected_s <= turn.patience_s:
-                margin.refused()
-            raise too_late(turn.key_class, turn.expected_s, latest_s, turn.patience_s, group.length)
+            raise refusals.too_late(
+                turn.key_class, turn.expected_s, latest_s, turn.patience_s, group.length
+            )
 
     def _refuse_crowds(self, turn: Turn, group: Group[Turn], tenancy: Tenancy) -> None:
         """A class may fill its part of the queue, and more while others leave theirs; a key may not have
@@ -157,10 +169,11 @@ class Admission:
         most = min(tenancy.queued, max(1, round(self._limits.queued * tenancy.share)))
         full = self.queued >= self._limits.queued or group.length >= tenancy.queued
         if group.length >= most and full:
-            raise too_many(turn.key_class, group.length, turn.expected_s)
-        mine, early = group.waiting_of(turn.key), EARLY_SHARE * tenancy.queued
-        if group.length >= early and mine * len(group.lines) >= early:
-            raise too_many_of_one(turn.key_class, mine, turn.expected_s)
+            raise refusals.too_many(turn.key_class, group.length, turn.expected_s)
+        mine = group.counts.get(turn.key, 0)
+        early = EARLY_SHARE * min(tenancy.queued, self._limits.queued)
+        if self.queued >= early and mine * len(group.counts) >= min(early, most):
+            raise refusals.too_many_of_one(turn.key_class, mine, turn.expected_s)
 
     def _outlook(self, turn: Turn) -> tuple[float, float]:
         """Seconds until one that comes now would be sent, and from one place to the next."""
@@ -198,27 +211,28 @@ class Admission:
 
     def _place_one(self, line: Line[Turn]) -> bool:
         """Places the next who may; False when there is no place for any."""
-        waiting = line.waiting
+        waiting, starved = line.waiting, None
         for turn in line.heads():
+            if starved and not self.places.may_pass(turn, starved):
+                continue
             if engine := self.places.engine_for(turn, waiting):
                 self._pass()
                 line.take(turn.key_class)
-                if turn.arrived < self._clock():
+                if turn.waits:
                     self.places.inflow.sent(turn.cost)
                 if not turn.place.done():
                     turn.place.set_result(self.places.begin(turn, engine))
                 return True
-            if self.places.starves(turn, waiting):
-                return False
+            if not starved and self.places.starves(turn, waiting):
+                starved = turn
         return False
 
     def _end(self, lease: Lease) -> None:
         wish, tokens = lease.wish, lease.tokens
         self.places.end(lease)
-        self.sizes.learn(wish, tokens)
-        if tokens:
-            found = Size(tokens.get("prompt", 0), tokens.get("completion", 0)).cost
-            self._line(wish.model).charge(wish.key_class, wish.key, found - lease.size.cost)
+        self.sizes.learn(wish, tokens, lease.estimated)
+        found = Size(tokens.get("prompt", 0), tokens.get("completion", 0)).cost
+        self._line(wish.model).charge(wish.key_class, wish.key, found - lease.size.cost)
         self._assign()
 
     def _changed(self, _: Snapshot) -> None:
@@ -228,12 +242,12 @@ class Admission:
             if all(s.state is State.FAILED for s in snapshots):
                 for key_class in self.classes:
                     while line.groups[key_class].head():
-                        _tell(line.take(key_class), not_ready(snapshots))
+                        _tell(line.take(key_class), refusals.not_ready(snapshots))
 
     def _answerable(self, model: str) -> None:
         snapshots = [engine.snapshot for engine in self._fleet.serving(model)]
         if not any(s.state is State.READY for s in snapshots):
-            raise not_ready(snapshots)
+            raise refusals.not_ready(snapshots)
 
 
 def _oldest(line: Line[Turn]) -> int:

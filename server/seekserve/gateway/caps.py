@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Scope
 
-from seekserve.errors import BudgetSpent
+from seekserve.errors import BudgetSpent, RateLimited
 from seekserve.gateway import limits
 from seekserve.gateway.accounts import UNIT
 from seekserve.gateway.ask import Clock
@@ -86,11 +86,13 @@ class Caps:
         use.requests.take(1)
         use.tokens.take(size.held)
         use.owed += self._cost(size)
+        use.reserved += size.held
 
     def _end(self, key: Key, use: Use, size: Size, tokens: int) -> None:
         use.running -= 1
         use.tokens.take(tokens - size.held)
         use.owed -= self._cost(size)
+        use.reserved -= size.held
         self._tokens[key.name] += tokens
 
     def _cost(self, size: Size) -> int:
@@ -103,11 +105,17 @@ class Caps:
         if spent + owed < key.monthly_budget:
             return
         unit = f" {self._prices.currency}" if self._prices.currency else ""
-        more = f", and what it asks right now is expected to cost {owed:.4g}{unit}," if owed else ""
+        budget = f"{key.monthly_budget:.2f}{unit} for this month"
+        told = f"this API key has spent {spent:.2f}{unit} of its {budget}"
+        if spent < key.monthly_budget:
+            raise RateLimited(
+                f"Almost no balance: {told}, and what it asks right now is expected to cost "
+                f"{owed:.4g}{unit}. Send the next when one has ended.",
+                retry_after_s=limits.PLACE_RETRY_S,
+            )
         raise BudgetSpent(
-            f"Insufficient balance: this API key has spent {spent:.2f}{unit}{more} of its "
-            f"{key.monthly_budget:.2f}{unit} for this month. It can go on next month, or when "
-            "whoever gave it to you raises the budget."
+            f"Insufficient balance: {told}. It can go on next month, or when whoever gave it to you raises "
+            "the budget."
         )
 
     def gauges(self) -> list[Reading]:

@@ -41,7 +41,10 @@ T = TypeVar("T", bound=Waiting)
 
 @dataclass(slots=True)
 class Group(Generic[T]):
-    """The line of one class. `served` is tokens by share; `floor` is where its keys are."""
+    """The line of one class. `served` is tokens by share; `floor` is where its keys are.
+
+    `queued` is what waits of each key, in tokens of cost, and `counts` in requests.
+    """
 
     share: float
     served: float = 0.0
@@ -50,6 +53,7 @@ class Group(Generic[T]):
     cost: int = 0
     lines: dict[str, deque[T]] = field(default_factory=dict)
     queued: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     counters: OrderedDict[str, float] = field(default_factory=OrderedDict)
     heap: list[tuple[float, str]] = field(default_factory=list)
 
@@ -80,10 +84,6 @@ class Group(Generic[T]):
             self._forget(key)
         return None
 
-    def waiting_of(self, key: str) -> int:
-        """How many of a key wait, with a few that may have left."""
-        return len(self.lines.get(key, ()))
-
     def take(self) -> T:
         """Takes the head out, and counts what it is expected to cost."""
         one = self.head()
@@ -100,6 +100,8 @@ class Group(Generic[T]):
         if not self.length:
             self.lines.clear()
             self.heap.clear()
+        elif (line := self.lines.get(one.key)) and len(line) > 2 * self.counts.get(one.key, 0) + 32:
+            self.lines[one.key] = deque(other for other in line if not other.gone)
 
     def charge(self, key: str, cost: float) -> None:
         """Counts `cost` tokens more (or less) for a key and its class."""
@@ -112,8 +114,9 @@ class Group(Generic[T]):
         self.length += by
         self.cost += by * one.cost
         self.queued[one.key] = self.queued.get(one.key, 0) + by * one.cost
-        if self.queued[one.key] <= 0:
-            del self.queued[one.key]
+        self.counts[one.key] = self.counts.get(one.key, 0) + by
+        if not self.counts[one.key]:
+            del self.queued[one.key], self.counts[one.key]
 
     def _count(self, key: str, counter: float) -> None:
         self.counters[key] = counter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from seekserve.engine.engine import Engine
@@ -11,11 +12,16 @@ from seekserve.gateway.load import Load
 from seekserve.gateway.sizes import Size, Wish
 
 
+def _nobody() -> None:
+    pass
+
+
 @dataclass(eq=False, slots=True)
 class Turn:
     """One who waits `patience_s` at most, for the place it is to get. Numbered as they came.
 
-    When it came its wait was expected to be `expected_s`, and a place to free every `each_s`.
+    When it came its wait was expected to be `expected_s`, and a place to free every `each_s`. It stands
+    in front of its line since `first_since`.
     """
 
     number: int
@@ -27,6 +33,8 @@ class Turn:
     expected_s: float = 0.0
     each_s: float = 0.0
     gone: bool = False
+    waits: bool = False
+    first_since: float | None = None
 
     @property
     def key(self) -> str:
@@ -59,6 +67,7 @@ class Lease:
     expected_s: float = 0.0
     tokens: dict[str, int] = field(default_factory=dict)
     reading: bool = True
+    eased: Callable[[], None] = _nobody
     estimated: bool = False
 
     @property
@@ -66,11 +75,12 @@ class Lease:
         return self.sent_at - self.arrived
 
     def began(self) -> None:
-        if self.reading:
-            self.reading = False
-            self.load.read(self.size, self.unread, self.clock() - self.sent_at)
+        """Its prompt is read, and what was before it: `eased` hears that others may follow."""
+        self.load.learn(self.unread, self.clock() - self.sent_at)
+        self.lapsed()
+        self.eased()
 
     def lapsed(self) -> None:
         if self.reading:
             self.reading = False
-            self.load.lapse(self.size)
+            self.load.read(self.size)

@@ -43,12 +43,15 @@ class Bucket:
 
 @dataclass(slots=True)
 class Use:
-    """What one key does now. `owed` is what that is expected to cost, in accounts' UNITs."""
+    """What one key does now. `owed` is what that is expected to cost, in accounts' UNITs, and `reserved`
+    the tokens it is expected to come to, which are taken from their bucket.
+    """
 
     requests: Bucket = field(default_factory=Bucket)
     tokens: Bucket = field(default_factory=Bucket)
     running: int = 0
     owed: int = 0
+    reserved: int = 0
 
 
 def fill(key: Key, use: Use, now: float) -> None:
@@ -71,12 +74,22 @@ def refusal(key: Key, use: Use) -> RateLimited | None:
         )
     for what, per_min, bucket in _limited(key, use):
         if wait_s := bucket.wait_s(per_min):
-            return RateLimited(
-                f"This API key has used its {per_min} {what} per minute. "
-                f"The next request may come in {span(wait_s)}.",
-                retry_after_s=wait_s,
-            )
+            return _used_up(what, per_min, bucket, wait_s, use)
     return None
+
+
+def _used_up(what: str, per_min: int, bucket: Bucket, wait_s: float, use: Use) -> RateLimited:
+    if what == "tokens" and bucket.level + use.reserved >= 1:
+        return RateLimited(
+            f"Of this API key's {per_min} tokens per minute, what it asks right now is expected to take the "
+            f"rest ({use.reserved}). Send the next when one has ended.",
+            retry_after_s=PLACE_RETRY_S,
+        )
+    return RateLimited(
+        f"This API key has used its {per_min} {what} per minute. "
+        f"The next request may come in {span(wait_s)}.",
+        retry_after_s=wait_s,
+    )
 
 
 def headers(key: Key, use: Use) -> list[Header]:

@@ -14,7 +14,7 @@ from seekserve.gateway.sizes import Size
 
 KV_SHARE = 0.95  # of the cache: estimates err, and an engine without room preempts what runs
 PREFILL_WINDOW_S = 0.25  # what a prompt may find before it; below 0.1 an engine runs dry
-YIELDING_WINDOW_S = 0.025  # the same for those who make room for a class that is more urgent
+YIELDING_WINDOW_S = 0.022  # the same for those who make room for a class that is more urgent
 LEAST_LAPSE_S = 2.0
 LEARN = 0.2
 LEAST_PROMPT = 512  # tokens; below, a first token takes as long as it takes, whatever the prompt
@@ -26,6 +26,10 @@ class Capacity:
 
     sequences: int
     kv: int | None = None
+
+    def ever(self, size: Size) -> bool:
+        """Whether it fits beside anything at all."""
+        return self.kv is None or size.held <= self.kv * KV_SHARE
 
 
 @dataclass(slots=True)
@@ -74,9 +78,12 @@ class Load:
         self.prefill += size.unread
         return self.prefill
 
-    def read(self, size: Size, unread: int, took_s: float) -> None:
-        """Its first token came: its prompt, and what was before it, are read."""
+    def read(self, size: Size) -> None:
+        """Its first token came, or stays away so long that others are not kept out for it any longer."""
         self.prefill -= size.unread
+
+    def learn(self, unread: int, took_s: float) -> None:
+        """So many tokens were read before a first one came."""
         if took_s <= 0:
             return
         if unread >= LEAST_PROMPT:
@@ -84,10 +91,6 @@ class Load:
             self.read_per_s = _nearer(self.read_per_s, speed)
         else:
             self.first_s = _nearer(self.first_s or None, took_s)
-
-    def lapse(self, size: Size) -> None:
-        """Its first token stays away: others are not kept out for it any longer."""
-        self.prefill -= size.unread
 
     def patience_s(self, unread: int) -> float:
         """How long a first token may stay away before its prompt is no longer taken to be read."""

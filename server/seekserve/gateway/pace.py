@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Container, Mapping
 
@@ -14,6 +13,7 @@ PRIOR_S = 0.25  # what a guess weighs, in seconds of watching
 TAKES_S = 10.0  # a request takes, as a guess
 BEYOND = 0.995
 LEAST_PLACES = 4
+MARGIN_S = 300.0
 FIRST_MARGIN, MOST_MARGIN, MARGIN_STEP = 2.5, 6.0, 0.25
 FULLER = 3  # a full batch makes each of its tokens about so many times slower than a light one
 IDLE = 1 / 64  # of its share, what a class without work keeps: little, and nothing in a small house
@@ -91,24 +91,26 @@ class Margin:
 
     def __init__(self) -> None:
         self.deviations = FIRST_MARGIN
+        self._at = 0.0
+
+    def pass_to(self, now: float) -> None:
+        """What was learned is forgotten in minutes: a margin so wide that everybody is turned away for it
+        would learn of nothing any more.
+        """
+        keep = math.exp((self._at - now) / MARGIN_S)
+        self.deviations = FIRST_MARGIN + (self.deviations - FIRST_MARGIN) * keep
+        self._at = now
 
     def latest_s(self, expected_s: float, each_s: float) -> float:
         return expected_s + self.deviations * math.sqrt(expected_s * each_s)
 
     def learn(self, expected_s: float, each_s: float, found_s: float) -> None:
         """One has got its place after `found_s`, or has given up then."""
-        if expected_s < LEAST_PLACES * each_s:
+        if not expected_s or expected_s < LEAST_PLACES * each_s:
             return  # a wait for the next few says how engines step rather than how far estimates are off
-        self._step(BEYOND - (found_s <= self.latest_s(expected_s, each_s)))
-
-    def refused(self) -> None:
-        """One was refused that the estimate alone would have let wait, and nobody waits: unless that
-        teaches a little, a margin that has become too wide would never learn of it.
-        """
-        self._step(BEYOND - 1)
-
-    def _step(self, by: float) -> None:
-        self.deviations = min(max(self.deviations + MARGIN_STEP * by, 0.0), MOST_MARGIN)
+        within = found_s <= self.latest_s(expected_s, each_s)
+        found = self.deviations + MARGIN_STEP * (BEYOND - within)
+        self.deviations = min(max(found, 0.0), MOST_MARGIN)
 
 
 class Shares:
@@ -122,6 +124,7 @@ class Shares:
     def __init__(self, classes: Mapping[str, Tenancy]) -> None:
         self._classes = classes
         self.held: dict[str, int] = dict.fromkeys(classes, 0)
+        self._order = {name: place for place, name in enumerate(classes)}
         self._peaks: dict[str, tuple[float, float]] = dict.fromkeys(classes, (0.0, 0.0))
 
     def add(self, key_class: str, sequences: int, now: float) -> None:
@@ -136,19 +139,26 @@ class Shares:
         """
         if not any(self.held.values()):
             return True
-        held = self.held[key_class] + sequences
-        if held <= self._classes[key_class].share * capacity:
+        if self.due(key_class, sequences, capacity):
             return True
         free = capacity - sum(self.held.values()) - sequences
         others = (one for one in self._classes if one != key_class and one not in waiting)
         return free >= sum(self._kept(one, capacity, now) for one in others)
 
+    def due(self, key_class: str, sequences: int, capacity: int) -> bool:
+        """Whether that many more are within what this class is promised."""
+        return self.held[key_class] + sequences <= self._classes[key_class].share * capacity
+
     def yields(self, key_class: str, now: float, waiting: Container[str]) -> bool:
         """Whether a class that comes before this one, in the order of the list, lately had work and has
         none in line now: it asks for no more than it is promised, and is to find engines at ease.
         """
-        before = itertools.takewhile(lambda one: one != key_class, self._classes)
-        return any(one not in waiting and self._peak(one, now) >= ACTIVE for one in before)
+        others = (one for one in self._classes if self.before(one, key_class))
+        return any(one not in waiting and self._peak(one, now) >= ACTIVE for one in others)
+
+    def before(self, one: str, other: str) -> bool:
+        """By the order of the list."""
+        return self._order[one] < self._order[other]
 
     def _kept(self, key_class: str, capacity: int, now: float) -> int:
         """Places kept free for it: up to its share, a little more than it lately had at most."""

@@ -52,6 +52,7 @@ class Places:
         others end.
         """
         in_flight = self.in_flight
+        self.drain.pass_to(self._clock(), in_flight)
         drained_per_s = self.drain.per_s(in_flight)
         room = min(ahead, self._room(model))
         sent_s = room / max(self.inflow.per_s, drained_per_s) if room else 0.0
@@ -95,10 +96,22 @@ class Places:
         """Whether one whose class is due a place has long been too large for the room there is, which
         smaller ones would take again and again.
         """
-        if self._clock() - turn.arrived < STARVES_S or not self._may(turn, waiting):
+        if turn.first_since is None:
+            turn.first_since = self._clock()
+        if self._clock() - turn.first_since < STARVES_S or not self._may(turn, waiting):
             return False
-        engines = self._ready(turn.wish.model)
-        return not any(self._load(e).has_room(turn.size, self._capacity(e)) for e in engines)
+        fitting = [
+            (self._load(engine), self._capacity(engine))
+            for engine in self._ready(turn.wish.model)
+            if self._capacity(engine).ever(turn.size)
+        ]
+        return bool(fitting) and not any(load.has_room(turn.size, c) for load, c in fitting)
+
+    def may_pass(self, turn: Turn, starved: Turn) -> bool:
+        """Whether its class comes before the starved one's and has less than it is promised."""
+        if not self.shares.before(turn.key_class, starved.key_class):
+            return False
+        return self.shares.due(turn.key_class, turn.size.sequences, self._seats())
 
     def begin(self, turn: Turn, engine: Engine) -> Lease:
         load, now = self._load(engine), self._clock()
@@ -120,7 +133,10 @@ class Places:
     def end(self, lease: Lease) -> None:
         now = self._clock()
         self.drain.pass_to(now, self.in_flight)
-        self.drain.ended(lease.size.cost)
+        if (
+            lease.tokens
+        ):  # else it was refused or broke, which says nothing of how fast work is done
+            self.drain.ended(lease.size.cost)
         self.shares.add(lease.wish.key_class, -lease.size.sequences, now)
         lease.load.end(lease.size, lease.reading)
 
@@ -130,8 +146,13 @@ class Places:
         return {name: kv for name, kv in told.items() if kv is not None}
 
     def _may(self, turn: Turn, waiting: Container[str]) -> bool:
-        seats = self._limits.running * len(self._ready(turn.wish.model))
-        return self.shares.may(turn.key_class, turn.size.sequences, seats, self._clock(), waiting)
+        sequences, now = turn.size.sequences, self._clock()
+        return self.shares.may(turn.key_class, sequences, self._seats(), now, waiting)
+
+    def _seats(self) -> int:
+        """Of the whole house, whatever the model: of that shares are promised."""
+        engines = self._fleet.engines
+        return self._limits.running * sum(e.ready or self._load(e).sequences > 0 for e in engines)
 
     def _ready(self, model: str) -> list[Engine]:
         return [engine for engine in self._fleet.serving(model) if engine.ready]

@@ -39,8 +39,8 @@ def too_late(
     """For one that would wait in vain: its place may come as late as `latest_s`."""
     return QueueFull(
         f"The house is full: {length} requests of class {key_class} wait. A place is expected in "
-        f"{_seconds(expected_s)}, or {_seconds(latest_s)} at the latest; this class waits "
-        f"{_seconds(patience_s)} at most. Try again after Retry-After seconds.",
+        f"{_seconds(expected_s)}, or {_seconds(latest_s)} at the latest; after {_seconds(patience_s)} it "
+        "would be too late for this request. Try again after Retry-After seconds.",
         retry_after_s=latest_s - patience_s,
     )
 

@@ -96,10 +96,10 @@ class Relay(Response):
                 return await self._exchange(lease, trace, outlet, fresh=True)
             except asyncio.CancelledError:  # whoever leaves early has had the engine's work
                 if not trace.tokens:
-                    _estimate(trace, lease, 0)
+                    _estimate(trace, lease, 0 if self._ask.stream else lease.size.output)
                 raise
             finally:
-                lease.tokens.update({} if lease.estimated else trace.tokens)
+                lease.tokens.update(trace.tokens)
 
     async def _exchange(
         self, lease: Lease, trace: Trace, outlet: Outlet, fresh: bool = False

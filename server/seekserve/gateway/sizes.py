@@ -65,14 +65,23 @@ class Sizes:
         self._per_token: dict[str, float] = {}
         self._output: OrderedDict[str, float] = OrderedDict()
 
-    def of(self, wish: Wish) -> Size:
+    def of(self, wish: Wish, window: int | None = None) -> Size:
+        """A prompt longer than its model's `window` (tokens) is refused by the engine, and never read."""
         prompt = max(1, round(wish.size / self._per_token.get(wish.model, BYTES_PER_TOKEN)))
-        mean = max(LEAST_OUTPUT, self._output.get(wish.key, OUTPUT))
-        output = max(1, min(round(mean * wish.sequences), wish.most))
+        prompt = min(prompt, window or prompt)
+        output = max(1, min(round(self._expected(wish) * wish.sequences), wish.most))
         return Size(prompt, output, wish.sequences, prompt if wish.stream else 0)
 
-    def learn(self, wish: Wish, tokens: Mapping[str, int]) -> None:
-        """From what the engine counted of a request that has ended."""
+    def _expected(self, wish: Wish) -> float:
+        """Tokens of one answer."""
+        return max(LEAST_OUTPUT, self._output.get(wish.key, OUTPUT))
+
+    def learn(self, wish: Wish, tokens: Mapping[str, int], estimated: bool = False) -> None:
+        """From what the engine counted of a request that has ended; or from what was seen of one that was
+        left early, which says only that answers are at least so long.
+        """
+        if estimated and tokens.get("completion", 0) <= self._expected(wish) * wish.sequences:
+            return
         if (prompt := tokens.get("prompt", 0)) > 0 and wish.size:
             found = min(max(wish.size / prompt, 1.0), 8.0)  # what is outside is not words
             self._per_token[wish.model] = _nearer(self._per_token.get(wish.model), found)
