@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from seekserve.config import Config
+from seekserve.engine.devices import environments, parts
 from seekserve.engine.fleet import Launching, platform_here
 from seekserve.errors import ConfigError
 from seekserve.plan import planner, promise
@@ -33,12 +36,24 @@ def choose(config: Config, prefer: Prefer | None, console: Console) -> tuple[Con
         console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
     if machine.platform == "cpu" and config.tier.tier != "cpu":
         console.print("No accelerator was found: planning for the processor, as --tier cpu does.")
-    taken = climb(catalog, config.tier, planner.cluster_here(catalog, machine), Wish(), prefer)
+    cluster, apart = _shared_out(planner.cluster_here(catalog, machine), config.tier.engines)
+    taken = climb(catalog, config.tier, cluster, Wish(), prefer)
     _show(taken, console)
     names = (taken.plan.subject.name,)
     folder = Path(taken.rung.model).expanduser()
     model = str(folder) if folder.is_dir() else None
-    return _with(config, taken.plan, names), launching(catalog, taken.plan, names, model)
+    start = launching(catalog, taken.plan, names, model)
+    return _with(config, taken.plan, names), replace(start, apart=apart)
+
+
+def _shared_out(cluster: Cluster, engines: int) -> tuple[Cluster, Sequence[Mapping[str, str]]]:
+    """What each of several engines has of this machine, and what keeps it to that. Raises ConfigError."""
+    platform, count = cluster.platform, cluster.per_node
+    if platform.id == "cpu":
+        part = replace(cluster, memory_gib=cluster.memory_gib / engines)
+        return part, environments(engines, "cpu", 1)
+    part = replace(cluster, per_node=parts(engines, count))
+    return part, environments(engines, "cuda", count, platform.visible or "CUDA_VISIBLE_DEVICES")
 
 
 def _show(taken: Climb, console: Console) -> None:

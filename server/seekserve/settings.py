@@ -34,7 +34,9 @@ class EngineSettings(Frozen):
     env: dict[str, str] = {}
     platforms: dict[Literal["cpu", "cuda"], PlatformSettings] = {}
     start_timeout_s: Seconds = 600
+    stall_s: Seconds = 300
     stop_grace_s: Seconds = 20
+    drain_s: Seconds = 60
     max_restarts: Annotated[int, Field(ge=0)] = 5
 
 
@@ -150,6 +152,8 @@ class Tier(Frozen):
     prefer: Prefer = "quality"
     floor_tokens_per_s: Annotated[float, Field(ge=0)] = 20
     engine: EngineSettings = EngineSettings()
+    engines: Annotated[int, Field(ge=1, le=64)] = 1
+    continue_streams: bool = True
     defaults: Defaults = Defaults()
     limits: Limits = Limits()
     dialect: Dialect = Dialect()

@@ -16,13 +16,14 @@ from enum import StrEnum
 from seekserve.engine import exposition
 from seekserve.engine.address import Address
 from seekserve.engine.probe import UNREACHABLE, ModelCard, Probe
+from seekserve.engine.vigil import Seen
+from seekserve.engine.watch import PROOF_S, Watch
 from seekserve.log import Log
 from seekserve.manner import UNKNOWN, Manner
 from seekserve.plan.promise import KV_TOKENS
 
 POLL_S = 0.25
-WATCH_S = 2.0
-MISSES = 3
+PROVE_S = 1.0  # between two tries of one that was found not to work
 
 
 class State(StrEnum):
@@ -81,6 +82,8 @@ class Engine:
         self.probe = Probe(address, key)
         self._log = log
         self._listeners: list[Callable[[Snapshot], None]] = []
+        self._watch: Watch | None = None
+        self.seen: Callable[[], Seen] = Seen
 
     def __repr__(self) -> str:
         return repr(self.snapshot)
@@ -93,8 +96,28 @@ class Engine:
         """`listener` is called at every change of state or stage, from the engine's own task."""
         self._listeners.append(listener)
 
+    def doubt(self) -> None:
+        """Those who use it have reason to think that it answers wrong: it is asked to prove itself."""
+        if self._watch:
+            self._watch.doubt()
+
+    def renew(self) -> None:
+        """Asks for a restart: what runs is finished first. One of somebody else's is left alone."""
+
     async def run(self) -> None:
         raise NotImplementedError
+
+    async def _until_amiss(self) -> str:
+        """While it is ready. Returns what is wrong with it."""
+        self._watch = Watch(self.probe, self.snapshot.models[0].id, lambda: self.seen(), self._work)
+        try:
+            return await self._watch.until_amiss()
+        finally:
+            self._watch = None
+
+    def _work(self) -> float | None:
+        """Processor seconds it has used, where that can be known."""
+        return None
 
     def _known(self, cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:
         return tuple(dataclasses.replace(card, manner=self._knows(card)) for card in cards)
@@ -113,23 +136,28 @@ class Engine:
 
 
 class Attached(Engine):
-    """A server that already runs. Ready while it lists models; gone after MISSES failed looks."""
+    """A server that already runs. Ready while it lists models and makes tokens."""
 
     async def run(self) -> None:
         self._become(State.STARTING, stage="connect")
+        amiss = ""
         try:
             while True:
-                await self._until_listed()
-                await self._until_gone()
-                self._become(State.STARTING, stage="connect", cause="it stopped answering")
+                await self._until_listed(amiss)
+                amiss = await self._until_amiss()
+                restarts = self.snapshot.restarts + 1
+                self._become(State.STARTING, stage="connect", cause=amiss, restarts=restarts)
         finally:
             self._become(State.STOPPED)
             await self.probe.__aexit__()
 
-    async def _until_listed(self) -> None:
-        while (cards := await self.probe.models()) is None:
+    async def _until_listed(self, amiss: str) -> None:
+        """One that was found `amiss` has to make a token as well."""
+        while (cards := await self.probe.models()) is None or (
+            amiss and await self.probe.prove(cards[0].id, PROOF_S)
+        ):
             self._puzzle(self.probe.trouble)
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(PROVE_S if amiss else POLL_S)
         tokens = exposition.kv_tokens(await self.probe.metrics())
         actual = {KV_TOKENS: float(tokens)} if tokens else {}
         self._become(State.READY, models=self._known(cards), actual=actual, cause="")
@@ -137,12 +165,6 @@ class Attached(Engine):
     def _puzzle(self, trouble: str) -> None:
         """Says once why it is not listed. That nothing answers adds nothing to an older cause."""
         cause = self.snapshot.cause
-        if trouble != cause and not (cause and trouble == UNREACHABLE):
+        if trouble and trouble != cause and not (cause and trouble == UNREACHABLE):
             self._become(State.STARTING, cause=trouble)
             self._log.event("waiting", name=self.snapshot.name, cause=trouble)
-
-    async def _until_gone(self) -> None:
-        missed = 0
-        while missed < MISSES:
-            await asyncio.sleep(WATCH_S)
-            missed = 0 if await self.probe.alive() else missed + 1

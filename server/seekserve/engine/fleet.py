@@ -8,23 +8,27 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Self
 
 from seekserve.config import Config
 from seekserve.engine.address import Address
+from seekserve.engine.devices import environments
 from seekserve.engine.engine import Attached, Engine, Snapshot, State
 from seekserve.engine.launched import Launched
 from seekserve.engine.probe import ModelCard
 from seekserve.engine.process import Command
+from seekserve.engine.vigil import Seen
 from seekserve.errors import ConfigError, NotFound
 from seekserve.log import Log
 from seekserve.manner import Manner
 from seekserve.plan import command, promise
 from seekserve.plan.catalog import load_catalog
+from seekserve.plan.detect import detect
 from seekserve.plan.families import manner_of
 
 RUN_PREFIX = "seekserve-"
@@ -33,12 +37,15 @@ SCHEDULING = "scheduling-policy"
 
 @dataclass(frozen=True)
 class Launching:
-    """What to start: `argv` takes the socket to listen on; `planned` are figures to check it by."""
+    """What to start: `argv` takes the socket to listen on; `planned` are figures to check it by. `apart`
+    is what keeps each of several engines to its own devices.
+    """
 
     argv: Callable[[Path], tuple[str, ...]]
     env: Mapping[str, str]
     platform: command.Platform
     planned: Mapping[str, float]
+    apart: Sequence[Mapping[str, str]] = ({},)
 
 
 class Fleet:
@@ -68,6 +75,11 @@ class Fleet:
     def listen(self, listener: Callable[[Snapshot], None]) -> None:
         for engine in self.engines:
             engine.listen(listener)
+
+    def witness(self, seen: Callable[[Snapshot], Seen]) -> None:
+        """`seen` says what those who use an engine know of it."""
+        for engine in self.engines:
+            engine.seen = partial(_ask, seen, engine)
 
     def snapshots(self) -> list[Snapshot]:
         return [engine.snapshot for engine in self.engines]
@@ -111,6 +123,10 @@ class Fleet:
         ]
 
 
+def _ask(seen: Callable[[Snapshot], Seen], engine: Engine) -> Seen:
+    return seen(engine.snapshot)
+
+
 def _own_up(task: asyncio.Task[None]) -> None:
     """An engine's task ends by being cancelled; anything else is a defect that must not be silent."""
     if not task.cancelled() and (error := task.exception()):
@@ -132,7 +148,9 @@ def assemble(config: Config, log: Log, launching: Launching | None = None) -> Fl
         return Fleet(_attached(config, log))
     _sweep()
     run_dir = Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-"))  # mkdtemp makes it 0700
-    return Fleet([_launched(config, run_dir, log, launching or _as_written(config))], run_dir)
+    launching = launching or _as_written(config)
+    numbers = range(config.tier.engines)
+    return Fleet([_launched(config, run_dir, log, launching, n) for n in numbers], run_dir)
 
 
 def _attached(config: Config, log: Log) -> list[Engine]:
@@ -149,19 +167,20 @@ def _attached(config: Config, log: Log) -> list[Engine]:
     ]
 
 
-def _launched(config: Config, run_dir: Path, log: Log, launching: Launching) -> Engine:
-    settings = config.tier.engine
-    socket = run_dir / "engine-0.sock"
+def _launched(config: Config, run_dir: Path, log: Log, launching: Launching, number: int) -> Engine:
+    settings, name = config.tier.engine, f"engine-{number}"
+    socket = run_dir / f"{name}.sock"
     logs = config.state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     shared = command.environment(settings, launching.platform, config.tier.limits, run_dir)
-    words = Command(launching.argv(socket), {**shared, **launching.env})
-    log_file = logs / f"{config.tier.tier}-engine-0.log"
+    env = {**shared, **launching.env, **launching.apart[number]}
+    words = Command(launching.argv(socket), env)
+    log_file = logs / f"{config.tier.tier}-{name}.log"
     priority = (f"--{SCHEDULING}", "priority") in zip(words.argv, words.argv[1:], strict=False)
     manner = manner_of(
         load_catalog(), settings.model, family=settings.family, ours=True, priority=priority
     )
-    return Launched("engine-0", words, settings, socket, log_file, log, launching.planned, manner)
+    return Launched(name, words, settings, socket, log_file, log, launching.planned, manner)
 
 
 def _as_written(config: Config) -> Launching:
@@ -172,7 +191,9 @@ def _as_written(config: Config) -> Launching:
     def argv(socket: Path) -> tuple[str, ...]:
         return command.argv(settings, platform, path, socket)
 
-    return Launching(argv, {}, platform, promise.of_tier(settings, platform, path))
+    devices = len(detect().devices) if config.tier.engines > 1 and platform != "cpu" else 1
+    apart = environments(config.tier.engines, platform, devices)
+    return Launching(argv, {}, platform, promise.of_tier(settings, platform, path), apart)
 
 
 def _model_path(model: str) -> str:

@@ -6,6 +6,7 @@ and whatever goes wrong is a `None` or an empty page, never an exception.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -79,6 +80,18 @@ class Probe:
         self.trouble = "" if cards else "its /v1/models lists no models"
         return cards or None
 
+    async def prove(self, model: str, within_s: float) -> str:
+        """Asks for one token. "" when it answers as an engine does, else what it did instead."""
+        asked = {"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0}
+        try:
+            async with asyncio.timeout(within_s):
+                page = await self._client.post("/v1/completions", json=asked, timeout=within_s)
+        except (TimeoutError, httpx.TimeoutException):
+            return f"it did not answer within {within_s:.0f} s"
+        except (httpx.HTTPError, OSError) as error:
+            return f"the connection broke ({type(error).__name__})"
+        return _wrong(page)
+
     async def metrics(self) -> str:
         """The engine's Prometheus page, or "" when it has none."""
         page = await self._get("/metrics")
@@ -97,6 +110,21 @@ class Probe:
         except (httpx.HTTPError, OSError):
             return None
         return httpx.Response(page.status_code, content=b"".join(parts))
+
+
+def _wrong(page: httpx.Response) -> str:
+    """A refusal in JSON is an answer too: it may be busy, or of a kind that makes no tokens."""
+    kind = page.headers.get("content-type", "no content type").partition(";")[0][:60]
+    if not page.is_success and page.status_code not in (500, 502, 504):
+        return ""
+    if page.status_code != 200:
+        return f"it failed with status {page.status_code}"
+    try:
+        told = page.json()
+    except ValueError:
+        return f"it answered with {kind} that is not JSON"
+    choices = told.get("choices") if isinstance(told, dict) else None
+    return "" if choices else "it answered with JSON that holds no choices"
 
 
 def _card(item: Any) -> ModelCard | None:

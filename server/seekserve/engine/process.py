@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 
 HURRY_S = 3.0
+TICKS = os.sysconf("SC_CLK_TCK")
+KEPT_LOGS = 5
 TIDY_S = 3.0  # for the rest of a group whose leader has ended
 MAX_LINE = 8 * 1024
 MAX_LOG = 32 * 1024 * 1024
@@ -38,7 +40,9 @@ class Command:
 
 
 class LogFile:
-    """The engine's own words on disk, mode 0600; one older generation is kept."""
+    """The engine's own words on disk, mode 0600. Older generations are kept, so that restarts do not
+    carry off what the first death said.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,7 +50,10 @@ class LogFile:
 
     def _open(self) -> None:
         if self.path.exists() and self.path.stat().st_size:
-            self.path.replace(self.path.with_suffix(self.path.suffix + ".1"))
+            names = [self.path, *(Path(f"{self.path}.{n}") for n in range(1, KEPT_LOGS + 1))]
+            for older, newer in reversed(list(zip(names[1:], names, strict=False))):
+                if newer.exists():
+                    newer.replace(older)
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._file = os.fdopen(handle, "wb", buffering=0)
         self._size = 0
@@ -134,9 +141,18 @@ class Process:
         await self._last_words()
         return code
 
-    def hurry(self) -> None:
-        """From now on it is given HURRY_S to end, where that is less than its grace."""
-        self._grace_s = min(self._grace_s, HURRY_S)
+    def hurry(self, within_s: float = HURRY_S) -> None:
+        """From now on it is given so long to end, where that is less than its grace."""
+        self._grace_s = min(self._grace_s, within_s)
+
+    def worked_s(self) -> float | None:
+        """Processor seconds that its session has used so far (proc(5)); None off Linux."""
+        if sys.platform != "linux":
+            return None
+        stats = (_fields(path) for path in Path("/proc").glob("[0-9]*/stat"))
+        session = str(self._child.pid)
+        ours = [stat for stat in stats if len(stat) > 12 and stat[3] == session]
+        return sum(int(stat[11]) + int(stat[12]) for stat in ours) / TICKS
 
     async def stop(self) -> None:
         """TERM to the leader, grace, a moment for its group to end, KILL to what is left, then reap."""
@@ -173,6 +189,14 @@ class Process:
         async for line in _lines(said, self._log):
             self.tail.append(line)
             self._on_line(line)
+
+
+def _fields(stat: Path) -> list[str]:
+    """Of /proc/PID/stat, from the third on: the second is the program's name, and may hold anything."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 async def _listen(end: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:

@@ -1,0 +1,105 @@
+"""Whether an engine still works, judged by the tokens it makes and not by what it says of itself. Pure.
+
+In the field vLLM hangs with /health at 200 (vllm#36451, #39863). What counts is a beat: an answer's byte
+that came to us, or a counter on its own page that moved. Silence with work at hand, longer than the
+engine's rhythm and the prompts it reads explain, is a reason to ask it for one token; what that comes
+to is for `watch` to see.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+LEAST_S = 5.0  # a silence shorter than this is never odd
+BLIND_S = 60.0  # the same for an engine whose page has no counters
+RHYTHM = 3.0  # times its longest silence of late
+MOST_S = 60.0  # and no rhythm explains more
+FADES = 0.99  # a look
+IDLE_S = 60.0  # between two proofs of an engine that nobody uses
+MISSES = 3
+
+_COUNTERS = re.compile(
+    r"^vllm:(?:generation_tokens_total|prompt_tokens_total|iteration_tokens_total_count"
+    r"|kv_cache_usage_perc)(?:\{[^\n]*\})? ([\d.e+-]+)",
+    re.MULTILINE,
+)
+_RUNNING = re.compile(
+    r"^vllm:num_requests_(?:running|waiting)(?:\{[^\n]*\})? ([\d.e+-]+)", re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What those who use an engine know of it: how many requests it has, when (monotonic) it last said
+    something, and how long a silence the prompts it was given explain.
+    """
+
+    requests: int = 0
+    heard_at: float = 0.0
+    patience_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at it found. `counters` is empty where its page has none."""
+
+    alive: bool
+    requests: int = 0
+    counters: tuple[float, ...] = ()
+
+
+def look_of(alive: bool, page: str) -> Look:
+    """From its health route and its Prometheus page."""
+    counters = tuple(float(value) for value in _COUNTERS.findall(page))
+    return Look(alive, round(sum(float(n) for n in _RUNNING.findall(page))), counters)
+
+
+@dataclass
+class Vigil:
+    """Of one life of an engine. `beat_at` is when it was last seen working, or had nothing to do."""
+
+    beat_at: float
+    proved_at: float = 0.0
+    missed: int = 0
+    rhythm_s: float = 0.0
+    requests: int = 0
+    _counters: tuple[float, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        self.proved_at = self.proved_at or self.beat_at
+
+    def take(self, look: Look, seen: Seen, now: float) -> bool:
+        """Whether, after this look, it should be asked for a token."""
+        self.missed = 0 if look.alive else self.missed + 1
+        self.requests = max(look.requests, seen.requests)
+        at = now if self._moved(look) or not self.requests else seen.heard_at
+        if at > self.beat_at:
+            self._beat(at)
+        if self.missed >= MISSES:
+            return True
+        if not self.requests:
+            return now - self.proved_at > IDLE_S
+        return self.silence_s(now) > self.borne_s(seen)
+
+    def proved(self, now: float) -> None:
+        """It has made a token."""
+        self.beat_at = self.proved_at = now
+        self.missed = 0
+
+    def silence_s(self, now: float) -> float:
+        return now - self.beat_at
+
+    def borne_s(self, seen: Seen) -> float:
+        """How long a silence its rhythm and its prompts explain."""
+        least = LEAST_S if self._counters else BLIND_S
+        return max(least, min(MOST_S, RHYTHM * self.rhythm_s), seen.patience_s)
+
+    def _moved(self, look: Look) -> bool:
+        before, self._counters = self._counters, look.counters or self._counters
+        return self._counters != before
+
+    def _beat(self, at: float) -> None:
+        gap = at - self.beat_at if self.requests else 0.0
+        self.rhythm_s = max(gap, self.rhythm_s * FADES)
+        self.beat_at = at

@@ -1,0 +1,74 @@
+"""Watches one ready engine until something is amiss with it, and says what."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from seekserve.engine.probe import Probe
+from seekserve.engine.vigil import MOST_S, Seen, Vigil, look_of
+
+LOOK_S = 1.0
+PROOF_S = 5.0  # for one token
+AT_WORK = 0.5  # of a core, used all through a proof that failed
+
+Work = Callable[[], float | None]
+"""Processor seconds that an engine has used, where that can be known."""
+
+
+class Watch:
+    """`seen` is what its users know; `doubt` makes it look at once."""
+
+    def __init__(self, probe: Probe, model: str, seen: Callable[[], Seen], work: Work) -> None:
+        self._probe, self._model, self._seen, self._work = probe, model, seen, work
+        self._doubted = asyncio.Event()
+
+    def doubt(self) -> None:
+        """Those who use it have reason to think that it answers wrong."""
+        self._doubted.set()
+
+    async def until_amiss(self) -> str:
+        """Returns, once it is, what is amiss: in words for a log and for people."""
+        vigil = Vigil(time.monotonic())
+        while True:
+            asked = await self._look(vigil)
+            if (asked or self._doubted.is_set()) and (amiss := await self._amiss(vigil)):
+                return amiss
+
+    async def _look(self, vigil: Vigil) -> bool:
+        try:
+            async with asyncio.timeout(LOOK_S):
+                await self._doubted.wait()
+        except TimeoutError:
+            alive, page = await asyncio.gather(self._probe.alive(), self._probe.metrics())
+            return vigil.take(look_of(alive, page), self._seen(), time.monotonic())
+        return True
+
+    async def _amiss(self, vigil: Vigil) -> str:
+        """Asks for a token. "" when it comes, when others came meanwhile, or when it is hard at work."""
+        self._doubted.clear()
+        silent_since, before, began = vigil.beat_at, self._work(), time.monotonic()
+        wrong = await self._probe.prove(self._model, PROOF_S)
+        now = time.monotonic()
+        if not wrong:
+            vigil.proved(now)
+            return ""
+        if self._seen().heard_at > silent_since:
+            vigil.take(look_of(True, ""), self._seen(), now)
+            return ""
+        used = (self._work() or 0.0) - before if before is not None else 0.0
+        if used > AT_WORK * (now - began) > 1 and vigil.silence_s(now) < MOST_S:
+            return ""
+        return self._told(vigil, wrong, now)
+
+    def _told(self, vigil: Vigil, wrong: str, now: float) -> str:
+        silent_s = vigil.silence_s(now)
+        if vigil.missed:
+            return f"it stopped answering: {wrong}"
+        if vigil.requests and silent_s > LOOK_S:
+            return (
+                f"it hangs: no token for {silent_s:.0f} s with {vigil.requests} requests at hand, and "
+                f"asked for one, {wrong}"
+            )
+        return f"it does not work: asked for a token, {wrong}"
