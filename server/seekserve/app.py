@@ -59,7 +59,10 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
     ledger = Ledger(config.state_dir, tier, log)
     metrics.watch(ledger.gauges)
     caps.spent = ledger.spent
-    gateway = Gateway(admission, asides, upstream, config.listen, limits, time.perf_counter, caps)
+    clock, goes_on = time.perf_counter, tier.continue_streams
+    gateway = Gateway(admission, asides, upstream, config.listen, limits, clock, caps, goes_on)
+    fleet.witness(gateway.seen)
+    fleet.listen(gateway.lost)
     endpoints = openai.OpenAI(fleet, gateway, config.tier)
     answers = responses.Responses(fleet, gateway, config.tier)
     messages = anthropic.Anthropic(fleet, gateway, config.tier)

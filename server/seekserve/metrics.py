@@ -44,6 +44,13 @@ class Metrics:
             ("reason", "class"),
             registry=registry,
         )
+        self.failovers = Counter(
+            "seekserve_failovers",
+            "Times a request went elsewhere because its engine was lost, by how: again from its start, or "
+            "continued where its stream was.",
+            ("model", "how"),
+            registry=registry,
+        )
         self.ttft = self._histogram(
             "time_to_first_token_seconds",
             "From the request's arrival to the first token sent, queue included.",

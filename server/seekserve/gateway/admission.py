@@ -16,11 +16,12 @@ from dataclasses import replace
 
 from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.fleet import Fleet
-from seekserve.errors import Refusal
 from seekserve.gateway import refusals
+from seekserve.gateway.again import Again, tell
 from seekserve.gateway.ask import Clock
-from seekserve.gateway.fair import Group, Line
-from seekserve.gateway.lease import Lease, Turn
+from seekserve.gateway.crowds import patience, refuse_crowds
+from seekserve.gateway.fair import Line
+from seekserve.gateway.lease import Broke, Lease, Turn
 from seekserve.gateway.pace import Margin
 from seekserve.gateway.places import Places
 from seekserve.gateway.sizes import Size, Sizes, Wish
@@ -28,7 +29,6 @@ from seekserve.settings import Limits, Tenancy
 
 LOOK_S = 0.5
 LONG = 32_768  # bytes; a shorter prompt need not be held against its model's window
-EARLY_SHARE = 0.75  # of a class's queue, open to a single key
 ALL = {"all": Tenancy(share=1, max_wait_s=1e6, ttft_target_s=1e6, queued=1_000_000)}
 Tick = Callable[[], Awaitable[None]]
 
@@ -47,6 +47,7 @@ class Admission:
         self.classes, self._default = classes, default
         self.lines: dict[str, Line[Turn]] = {}
         self.places = Places(fleet, limits, clock, classes)
+        self._again = Again(fleet, self.places, clock)
         self._numbers, self.sizes = itertools.count(), Sizes()
         self._looks: asyncio.TimerHandle | None = None
         self.margins = {name: Margin() for name in classes}
@@ -61,18 +62,23 @@ class Admission:
 
     @asynccontextmanager
     async def enter(
-        self, wish: Wish, tick_s: float, tick: Tick | None = None
+        self, wish: Wish, tick_s: float, tick: Tick | None = None, broke: Broke | None = None
     ) -> AsyncIterator[Lease]:
-        """Waits in turn for a place. `tick` is awaited every `tick_s` seconds of waiting.
+        """Waits in turn for a place. `tick` is awaited every `tick_s` seconds of waiting. One whose engine
+        `broke` has waited before: it goes before all others, to another engine or to one that came back.
 
         Raises EngineNotReady when no engine could answer, and QueueFull when there is no room to wait or
         the wait would be, or has become, longer than the class bears.
         """
-        self._answerable(wish.model)
+        if not broke:
+            self._answerable(wish.model)
         if wish.sequences > self._limits.running:
             raise refusals.too_wide(wish.sequences, self._limits.running)
         turn = self._turn(wish)
-        lease = await self._wait(turn, tick_s, tick)
+        wait = (
+            self._wait_again(turn, broke, tick_s, tick) if broke else self._wait(turn, tick_s, tick)
+        )
+        lease = await wait
         lease.eased = self._assign
         loop, patience_s = asyncio.get_running_loop(), lease.load.patience_s(lease.unread)
         timer = loop.call_later(patience_s, self._lapse, lease)
@@ -92,7 +98,7 @@ class Admission:
         place: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         card = self._fleet.cards().get(wish.model) if wish.size > LONG else None
         size = self.sizes.of(wish, card.max_model_len if card else None)
-        patience_s = self._patience_s(wish.key_class, size)
+        patience_s = patience(self.classes[wish.key_class], self._limits, self.places.reads_s(size))
         return Turn(next(self._numbers), wish, size, self._clock(), place, patience_s)
 
     async def _wait(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
@@ -109,13 +115,33 @@ class Admission:
             self._leave_line(line, turn)
             raise
 
+    async def _wait_again(
+        self, turn: Turn, broke: Broke, tick_s: float, tick: Tick | None
+    ) -> Lease:
+        """Raises what broke when no place comes while its class bears to wait."""
+        turn.broke = broke
+        turn.patience_s = min(self.classes[turn.key_class].max_wait_s, self._limits.wait_s)
+        self._again.add(turn)
+        self._assign()
+        self._keep_looking()
+        try:
+            if await self._until_placed(turn, tick_s, tick):
+                return turn.place.result()
+            raise broke.error
+        except BaseException:
+            self._give_back(turn)
+            raise
+        finally:
+            self._again.drop(turn)
+
     def _keep_looking(self) -> None:
         """Some places come with time alone: what is kept for a class fades, a large request's turn comes."""
-        if self.queued and self._looks is None:
+        if (self.queued or self._again) and self._looks is None:
             self._looks = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 
     def _look(self) -> None:
         self._looks = None
+        self._again.give_up()
         self._assign()
         self._keep_looking()
 
@@ -129,10 +155,25 @@ class Admission:
             self._pass()
             line.left(turn)
             self._assign()  # it may have been in front of one that fits
-        elif not turn.place.exception():
-            self._end(turn.place.result())  # the place came in the tick in which we left
+        else:
+            self._give_back(turn)
+
+    def _give_back(self, turn: Turn) -> None:
+        """A place that came in the tick in which its request left."""
+        if turn.place.done() and not turn.place.cancelled() and not turn.place.exception():
+            self._end(turn.place.result())
 
     async def _placed(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
+        placed = await self._until_placed(turn, tick_s, tick)
+        lease = turn.place.result() if placed else None
+        found_s = self._clock() - turn.arrived
+        self.margins[turn.key_class].learn(turn.expected_s, turn.each_s, found_s)
+        if lease:
+            return lease
+        raise refusals.waited_out(turn.patience_s, self._outlook(turn)[0])
+
+    async def _until_placed(self, turn: Turn, tick_s: float, tick: Tick | None) -> bool:
+        """False when its patience ran out first."""
         deadline = turn.arrived + turn.patience_s
         while not turn.place.done() and (left := deadline - self._clock()) > 0:
             await asyncio.wait([turn.place], timeout=min(left, tick_s))
@@ -140,12 +181,7 @@ class Admission:
                 not turn.place.done() and tick and left > tick_s
             ):  # not at the end: a refusal follows
                 await tick()
-        lease = turn.place.result() if turn.place.done() else None
-        found_s = self._clock() - turn.arrived
-        self.margins[turn.key_class].learn(turn.expected_s, turn.each_s, found_s)
-        if lease:
-            return lease
-        raise refusals.waited_out(turn.patience_s, self._outlook(turn)[0])
+        return turn.place.done()
 
     def _refuse_early(self, line: Line[Turn], turn: Turn) -> None:
         """Raises QueueFull for one that would wait in vain."""
@@ -153,7 +189,7 @@ class Admission:
         if not len(line) and self.places.engine_for(turn, ()):
             return
         turn.expected_s, turn.each_s = self._outlook(turn)
-        self._refuse_crowds(turn, group, tenancy)
+        refuse_crowds(turn, group, tenancy, self.queued, self._limits)
         margin = self.margins[turn.key_class]
         margin.pass_to(turn.arrived)
         latest_s = margin.latest_s(turn.expected_s, turn.each_s)
@@ -162,33 +198,11 @@ class Admission:
                 turn.key_class, turn.expected_s, latest_s, turn.patience_s, group.length
             )
 
-    def _refuse_crowds(self, turn: Turn, group: Group[Turn], tenancy: Tenancy) -> None:
-        """A class may fill its part of the queue, and more while others leave theirs; a key may not have
-        the last quarter of what its class has, unless it holds less of it than others do.
-        """
-        most = min(tenancy.queued, max(1, round(self._limits.queued * tenancy.share)))
-        full = self.queued >= self._limits.queued or group.length >= tenancy.queued
-        if group.length >= most and full:
-            raise refusals.too_many(turn.key_class, group.length, turn.expected_s)
-        mine = group.counts.get(turn.key, 0)
-        early = EARLY_SHARE * min(tenancy.queued, self._limits.queued)
-        if self.queued >= early and mine * len(group.counts) >= min(early, most):
-            raise refusals.too_many_of_one(turn.key_class, mine, turn.expected_s)
-
     def _outlook(self, turn: Turn) -> tuple[float, float]:
         """Seconds until one that comes now would be sent, and from one place to the next."""
         model = turn.wish.model
         ahead = self._line(model).ahead(turn.key_class, turn.key, turn.cost)
         return self.places.outlook(model, ahead)
-
-    def _patience_s(self, key_class: str, size: Size) -> float:
-        """The longest wait that still lets the first token come in time.
-
-        A prompt that takes most of the target to read cannot keep it: it is held to the wait alone.
-        """
-        tenancy, reads_s = self.classes[key_class], self.places.reads_s(size)
-        in_time = max(tenancy.ttft_target_s - 2 * reads_s, tenancy.ttft_target_s / 2)
-        return min(tenancy.max_wait_s, self._limits.wait_s, in_time)
 
     def _line(self, model: str) -> Line[Turn]:
         if model not in self.lines:
@@ -200,7 +214,7 @@ class Admission:
 
         Between models, whoever waits longest at the front of its line goes first.
         """
-        while any(self._place_one(line) for line in self._waiting_lines()):
+        while self._again.place_one() or any(map(self._place_one, self._waiting_lines())):
             pass
 
     def _waiting_lines(self) -> list[Line[Turn]]:
@@ -235,14 +249,16 @@ class Admission:
         self._line(wish.model).charge(wish.key_class, wish.key, found - lease.size.cost)
         self._assign()
 
-    def _changed(self, _: Snapshot) -> None:
+    def _changed(self, engine: Snapshot) -> None:
+        if engine.state is State.STARTING:
+            self.places.forget(engine.name)
         self._assign()
         for model, line in self.lines.items():
             snapshots = [engine.snapshot for engine in self._fleet.serving(model)]
             if all(s.state is State.FAILED for s in snapshots):
                 for key_class in self.classes:
                     while line.groups[key_class].head():
-                        _tell(line.take(key_class), refusals.not_ready(snapshots))
+                        tell(line.take(key_class), refusals.not_ready(snapshots))
 
     def _answerable(self, model: str) -> None:
         snapshots = [engine.snapshot for engine in self._fleet.serving(model)]
@@ -252,8 +268,3 @@ class Admission:
 
 def _oldest(line: Line[Turn]) -> int:
     return min((turn.number for turn in line.heads()), default=0)
-
-
-def _tell(turn: Turn, refusal: Refusal) -> None:
-    if not turn.place.done():
-        turn.place.set_exception(refusal)

@@ -83,7 +83,8 @@ class Ask:
 
     def wish(self, key: str, key_class: str) -> Wish:
         """What admission is to know of it."""
-        return Wish(self.model, key, key_class, self.size, self.most, self.sequences, self.stream)
+        size, body = self.size, self.body
+        return Wish(self.model, key, key_class, size, self.most, self.sequences, self.stream, body)
 
 
 Clock = Callable[[], float]

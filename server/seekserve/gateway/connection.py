@@ -35,12 +35,14 @@ class Poured(Enum):
 
 
 class Connection(asyncio.Protocol):
-    """One connection to an engine. `status` and `headers` are the answer's, once `head` returned."""
+    """One connection to an engine. `status` and `headers` are the answer's, once `head` returned;
+    `heard_at` is when (the loop's clock) the engine last said anything on it.
+    """
 
     __slots__ = (  # touched by every chunk of every stream: the fewer cache lines, the better
-        "_broken", "_failure", "_full", "_head_size", "_heard_at", "_keep", "_loop", "_lost", "_parser",
-        "_parts", "_paused", "_sink", "_size", "_tick_s", "_timer", "_transport", "_waiter", "complete",
-        "headers", "idle_since", "on_body", "reused", "status",
+        "_broken", "_failure", "_full", "_head_size", "_keep", "_loop", "_lost", "_parser",
+        "_parts", "_paused", "_sink", "_size", "_tick_s", "_ticked_at", "_timer", "_transport", "_waiter",
+        "complete", "headers", "heard_at", "idle_since", "on_body", "reused", "status",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -49,7 +51,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._lost = False
-        self._heard_at, self._tick_s = 0.0, 1.0
+        self.heard_at, self._ticked_at, self._tick_s = 0.0, 0.0, 1.0
         self.reused = False
         self.idle_since = 0.0
         self._reset()
@@ -126,7 +128,7 @@ class Connection(asyncio.Protocol):
         self._reset()
         assert self._transport is not None
         self._transport.write(request)
-        self._heard_at = self._loop.time()
+        self._ticked_at = self._loop.time()
         self._tick_s = tick_s
         self._timer = self._loop.call_later(tick_s, self._tick)
 
@@ -205,7 +207,7 @@ class Connection(asyncio.Protocol):
         return fresh and not (self._lost or self._broken or closing)
 
     def _pass_on(self, sink: Sink) -> None:
-        self._heard_at = self._loop.time()
+        self.heard_at = self._loop.time()
         if self._parts and self._failure is None:
             try:
                 data = self._parts.pop() if len(self._parts) == 1 else self._taken()
@@ -247,14 +249,15 @@ class Connection(asyncio.Protocol):
 
     def _wake(self, news: bool) -> None:
         if news:
-            self._heard_at = self._loop.time()
+            self.heard_at = self._loop.time()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(news)
 
     def _tick(self) -> None:
         """One timer per exchange, however many chunks come: it looks when the last one came."""
-        left = self._heard_at + self._tick_s - self._loop.time()
+        now = self._loop.time()
+        left = max(self.heard_at, self._ticked_at) + self._tick_s - now
         if left <= 0.001:
             self._wake(False)
-            self._heard_at, left = self._loop.time(), self._tick_s
+            self._ticked_at, left = now, self._tick_s
         self._timer = self._loop.call_later(left, self._tick)

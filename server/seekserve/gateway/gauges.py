@@ -43,6 +43,12 @@ def gauges(admission: Admission) -> list[Reading]:
             [((name,), float(kv)) for name, kv in places.kv_tokens().items()],
         ),
         (
+            "engine_left_out",
+            "1 while an engine gets no requests because its answers were bad, though it is ready.",
+            ("engine",),
+            [((name,), float(b.open_until is not None)) for name, b in places.breakers.items()],
+        ),
+        (
             "share_promised",
             "Share of capacity that a class is promised.",
             ("class",),

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from seekserve.engine.engine import Engine
+from seekserve.engine.engine import Engine, Snapshot
+from seekserve.errors import EngineBroke
 from seekserve.gateway.ask import Clock
+from seekserve.gateway.balance import marks
 from seekserve.gateway.load import Load
 from seekserve.gateway.sizes import Size, Wish
 
@@ -16,12 +18,21 @@ def _nobody() -> None:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """How an engine failed a request that may go elsewhere: what it was then, and when."""
+
+    error: EngineBroke
+    engine: Snapshot
+    at: float
+
+
 @dataclass(eq=False, slots=True)
 class Turn:
     """One who waits `patience_s` at most, for the place it is to get. Numbered as they came.
 
     When it came its wait was expected to be `expected_s`, and a place to free every `each_s`. It stands
-    in front of its line since `first_since`.
+    in front of its line since `first_since`. `broke` is how its engine failed it, where one has.
     """
 
     number: int
@@ -35,6 +46,21 @@ class Turn:
     gone: bool = False
     waits: bool = False
     first_since: float | None = None
+    broke: Broke | None = None
+    _marks: tuple[bytes, ...] | None = None
+
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        if self._marks is None:
+            self._marks = marks(self.wish.prompt, self.wish.key)
+        return self._marks
+
+    def shuns(self, engine: Engine) -> bool:
+        """Whether the engine is as it was when it failed this request."""
+        if self.broke is None:
+            return False
+        then, now = self.broke.engine, engine.snapshot
+        return (then.name, then.since) == (now.name, now.since)
 
     @property
     def key(self) -> str:

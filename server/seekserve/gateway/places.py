@@ -7,10 +7,14 @@ left by leases. Admission alone writes here.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from random import Random
 
 from seekserve.engine.engine import Engine
 from seekserve.engine.fleet import Fleet
+from seekserve.engine.vigil import Seen
 from seekserve.gateway.ask import Clock
+from seekserve.gateway.balance import Homes, choose
+from seekserve.gateway.breaker import Breaker
 from seekserve.gateway.lease import Lease, Turn
 from seekserve.gateway.load import PREFILL_WINDOW_S, YIELDING_WINDOW_S, Capacity, Load
 from seekserve.gateway.pace import Drain, Inflow, Shares
@@ -29,6 +33,8 @@ class Places:
     ) -> None:
         self._fleet, self._limits, self._clock = fleet, limits, clock
         self.loads: dict[str, Load] = {}
+        self.breakers: dict[str, Breaker] = {}
+        self._homes, self._chance = Homes(), Random()  # noqa: S311  of two engines, one
         self.shares, self.drain, self.inflow = Shares(classes), Drain(), Inflow()
 
     @property
@@ -85,12 +91,24 @@ class Places:
             return None
         yields = self.shares.yields(turn.key_class, self._clock(), waiting)
         window_s = YIELDING_WINDOW_S if yields else PREFILL_WINDOW_S
+        return self._chosen(turn, window_s)
+
+    def engine_again(self, turn: Turn) -> Engine | None:
+        """The same for one that had a place at an engine that failed it: whatever its class is due."""
+        return self._chosen(turn, PREFILL_WINDOW_S)
+
+    def _chosen(self, turn: Turn, window_s: float) -> Engine | None:
         free = [
-            engine
+            (engine, load.cost)
             for engine in self._ready(turn.wish.model)
-            if self._load(engine).fits(turn.size, self._capacity(engine), window_s)
+            if not turn.shuns(engine)
+            and (load := self._load(engine)).fits(turn.size, self._capacity(engine), window_s)
         ]
-        return min(free, key=lambda engine: self._load(engine).cost, default=None)
+        if len(free) < 2:
+            return free[0][0] if free else None
+        name = self._homes.of(turn.marks)
+        home = next((engine for engine, _ in free if engine.snapshot.name == name), None)
+        return choose(free, home, self._chance)
 
     def starves(self, turn: Turn, waiting: Container[str]) -> bool:
         """Whether one whose class is due a place has long been too large for the room there is, which
@@ -118,17 +136,15 @@ class Places:
         self.drain.pass_to(now, self.in_flight)
         self.shares.add(turn.key_class, turn.size.sequences, now)
         unread = load.begin(turn.size)
-        return Lease(
-            engine,
-            turn.wish,
-            turn.size,
-            load,
-            turn.arrived,
-            now,
-            unread,
-            self._clock,
-            turn.expected_s,
-        )
+        if len(self._fleet.serving(turn.wish.model)) > 1:
+            self._homes.learn(turn.marks, engine.snapshot.name)
+        told = (turn.wish, turn.size, load, turn.arrived, now, unread, self._clock, turn.expected_s)
+        return Lease(engine, *told)
+
+    def forget(self, engine: str) -> None:
+        """It starts anew: its cache is empty, and what it did before says nothing."""
+        self._homes.forget(engine)
+        self.breakers.pop(engine, None)
 
     def end(self, lease: Lease) -> None:
         now = self._clock()
@@ -139,6 +155,10 @@ class Places:
             self.drain.ended(lease.size.cost)
         self.shares.add(lease.wish.key_class, -lease.size.sequences, now)
         lease.load.end(lease.size, lease.reading)
+
+    def engines(self, model: str) -> int:
+        """How many have this model, whatever they are doing."""
+        return len(self._fleet.serving(model))
 
     def kv_tokens(self) -> dict[str, int]:
         """By engine, where it says."""
@@ -155,7 +175,32 @@ class Places:
         return self._limits.running * sum(e.ready or self._load(e).sequences > 0 for e in engines)
 
     def _ready(self, model: str) -> list[Engine]:
-        return [engine for engine in self._fleet.serving(model) if engine.ready]
+        """Less those whose answers were bad of late, while there are others."""
+        ready = [engine for engine in self._fleet.serving(model) if engine.ready]
+        if len(ready) < 2:
+            return ready
+        return [engine for engine in ready if self._admits(engine)] or ready
+
+    def _admits(self, engine: Engine) -> bool:
+        breaker = self.breakers.get(engine.snapshot.name)
+        return not breaker or breaker.admits(self._clock(), self._load(engine).sequences)
+
+    def worked(self, engine: Engine) -> None:
+        """It answered, if only with a refusal."""
+        if breaker := self.breakers.get(engine.snapshot.name):
+            breaker.worked()
+
+    def failed(self, engine: Engine) -> None:
+        """It broke, or answered what nobody can read. Too often, and it has to prove itself."""
+        if self.breakers.setdefault(engine.snapshot.name, Breaker()).failed(self._clock()):
+            engine.doubt()
+
+    def seen(self, name: str) -> Seen:
+        """What its watch should know of an engine."""
+        load = self.loads.get(name)
+        if load is None or not load.sequences:
+            return Seen()
+        return Seen(load.sequences, 0.0, load.patience_s(load.prefill) if load.prefill else 0.0)
 
     def _load(self, engine: Engine) -> Load:
         name = engine.snapshot.name

@@ -1,43 +1,49 @@
-"""The response that owns its place at the engine: bytes up, events down, cancel, break.
+"""The response that owns its place at the engine: it asks, passes on, and goes elsewhere when it must.
 
 Everything a request holds (place, connection, the watch on its client) hangs on one `async with` in
 `Relay.__call__`, so leaving early is a normal path. Before the first byte a failure is an answer in
-the client's own error shape; after it, one error event, then the end.
+the client's own error shape; after it, one error event, then the end. An engine that is lost is neither,
+while another can do its part.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from seekserve.engine.address import Address
-from seekserve.errors import EngineBroke, HungUp, Refusal, Stopping
+from seekserve.engine.engine import Snapshot, State
+from seekserve.engine.vigil import Seen
+from seekserve.errors import EngineBroke, Refusal, Stopping
 from seekserve.gateway.admission import Admission
-from seekserve.gateway.ask import Ask, Clock, Steps, encoded
+from seekserve.gateway.ask import Ask, Clock
 from seekserve.gateway.caps import NOTHING, Caps
-from seekserve.gateway.connection import Connection, Poured
-from seekserve.gateway.lease import Lease
-from seekserve.gateway.outlet import STREAM_HEADERS, ClientGone, Outlet, WhileConnected
-from seekserve.gateway.said import ODD, answer_of, counted, engine_said, finish, kind_of, odd
+from seekserve.gateway.exchange import Exchange
+from seekserve.gateway.kept import Kept
+from seekserve.gateway.lease import Broke, Lease
+from seekserve.gateway.onward import lost
+from seekserve.gateway.outlet import ClientGone, Outlet, WhileConnected
+from seekserve.gateway.resume import go_on
+from seekserve.gateway.said import counted
 from seekserve.gateway.sizes import Size, Wish
 from seekserve.gateway.sse import Tap
 from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
 from seekserve.gateway.upstream import Upstream
 from seekserve.settings import Limits, Listen
 
-WHOLE_ANSWER = 6  # times `idle_s`: an hour by default, far beyond every client's own patience
+MOST_KEPT = 1 << 20  # bytes asked: the ids of a longer prompt are a burden to every part of the way
+MOST_LOST = 3  # engines, in the course of one stream
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """What every relay shares. `asides` has places of its own, for questions that generate nothing."""
+    """What every relay shares. `asides` has places of its own, for questions that generate nothing.
+    `goes_on` says that streams of a model outlive their engine.
+    """
 
     admission: Admission
     asides: Admission
@@ -46,6 +52,23 @@ class Gateway:
     limits: Limits
     clock: Clock
     caps: Caps
+    continues: bool = True
+
+    def goes_on(self, ask: Ask) -> bool:
+        several = self.continues and self.admission.places.engines(ask.model) > 1
+        return several and ask.sequences == 1 and ask.size <= MOST_KEPT and not ask.aside
+
+    def lost(self, engine: Snapshot) -> None:
+        """What an engine that does not work holds of ours is let go: a hung one would keep it."""
+        if engine.state in (State.STARTING, State.FAILED):
+            self.upstream.sever(engine.address)
+
+    def seen(self, engine: Snapshot) -> Seen:
+        """What an engine's watch should know."""
+        load = self.admission.places.seen(engine.name)
+        asides = self.asides.places.seen(engine.name)
+        heard_at = self.upstream.heard_at(engine.address)
+        return Seen(load.requests + asides.requests, heard_at, load.patience_s)
 
 
 class Relay(Response):
@@ -81,171 +104,100 @@ class Relay(Response):
         """What the key is charged until more is known."""
         return NOTHING if self._ask.aside else self._gateway.admission.sizes.of(wish)
 
-    async def _run(self, wish: Wish, trace: Trace, outlet: Outlet) -> bytes | None:
-        """Streams, or returns the whole answer. What is left to send then waits for a slow client
-        without its place at the engine.
-        """
-        gateway = self._gateway
-        tick_s = gateway.listen.keepalive_s
-        admission = gateway.asides if self._ask.aside else gateway.admission
-        async with admission.enter(wish, tick_s, outlet.bridge) as lease:
-            _book(trace, lease)
-            try:
-                return await self._exchange(lease, trace, outlet)
-            except HungUp:  # the idle connection ended while we wrote: nothing was worked on
-                return await self._exchange(lease, trace, outlet, fresh=True)
-            except asyncio.CancelledError:  # whoever leaves early has had the engine's work
-                if not trace.tokens:
-                    _estimate(trace, lease, 0 if self._ask.stream else lease.size.output)
-                raise
-            finally:
-                lease.tokens.update(trace.tokens)
-
-    async def _exchange(
-        self, lease: Lease, trace: Trace, outlet: Outlet, fresh: bool = False
-    ) -> bytes | None:
-        address = lease.engine.snapshot.address
-        path, said = self._ask.accent.path, self._ask.body
-        if self._ask.steps:
-            said = await self._stepped(self._ask.steps(), address, trace, outlet, fresh)
-        async with self._asked(address, path, said, trace, outlet, fresh) as connection:
-            return await self._answer(connection, lease, trace, outlet)
-
-    async def _stepped(
-        self, steps: Steps, address: Address, trace: Trace, outlet: Outlet, fresh: bool
-    ) -> bytes:
-        """Makes the calls that come before the request, and returns its body."""
-        try:
-            path, wanted = next(steps)
-            while True:
-                body = encoded(wanted)
-                async with self._asked(address, path, body, trace, outlet, fresh) as connection:
-                    said = await self._body(connection)
-                    if connection.status != 200:
-                        raise engine_said(connection.status, said, path)
-                path, wanted = steps.send(answer_of(said))
-        except StopIteration as end:
-            return encoded(end.value)
-
-    @asynccontextmanager
-    async def _asked(
-        self,
-        address: Address,
-        path: str,
-        said: bytes,
-        trace: Trace,
-        outlet: Outlet,
-        fresh: bool = False,
-    ) -> AsyncIterator[Connection]:
-        """A connection on which the engine has begun to answer. Raises EngineBroke."""
-        async with self._gateway.upstream.exchange(
-            address, path, said, trace.engine_id, self._gateway.listen.keepalive_s, fresh
-        ) as connection:
-            if not await self._head(connection, outlet):
-                raise EngineBroke("The engine fell silent.", code="engine_silent")
-            yield connection
-
-    async def _head(self, connection: Connection, outlet: Outlet) -> bool:
-        """Waits for the engine's status line; False when it stayed away too long.
-
-        That is `idle_s` for a stream. A whole answer has no head before it is done: it may take longer.
-        """
-        stream = self._ask.stream
-        for _ in range(self._patience if stream else self._patience * WHOLE_ANSWER):
-            if await connection.head():
-                return True
-            await outlet.bridge()
-        return False
-
     @property
     def _patient_ticks(self) -> int:
         listen = self._gateway.listen
         return max(1, round(listen.bridge_after_s / listen.keepalive_s))
 
-    @property
-    def _patience(self) -> int:
-        """How many silent ticks are borne."""
-        listen = self._gateway.listen
-        return max(1, round(listen.idle_s / listen.keepalive_s))
+    async def _run(self, wish: Wish, trace: Trace, outlet: Outlet) -> bytes | None:
+        """Streams, or returns the whole answer. What is left to send then waits for a slow client
+        without its place at the engine.
+        """
+        gateway, ask = self._gateway, self._ask
+        admission = gateway.asides if ask.aside else gateway.admission
+        tap, broke = self._tap(outlet), None
+        while True:
+            async with admission.enter(
+                wish, gateway.listen.keepalive_s, outlet.bridge, broke
+            ) as lease:
+                _book(trace, lease)
+                try:
+                    whole = await self._try(lease, trace, outlet, tap)
+                    admission.places.worked(lease.engine)
+                    return whole
+                except EngineBroke as error:
+                    admission.places.failed(lease.engine)
+                    broke = self._elsewhere(error, lease, trace, tap)
+                except Refusal:
+                    admission.places.worked(lease.engine)
+                    raise
 
-    async def _answer(
-        self, connection: Connection, lease: Lease, trace: Trace, outlet: Outlet
-    ) -> bytes | None:
-        if connection.status != 200:
-            said = await self._body(connection)
-            raise engine_said(connection.status, said, self._ask.accent.path)
-        kind = connection.headers.get(b"content-type", b"")
-        if self._ask.stream and kind.startswith(b"text/event-stream"):
-            await self._stream(connection, lease, trace, outlet)
+    def _tap(self, outlet: Outlet) -> Tap | None:
+        if outlet.voice is None:
             return None
-        if kind.startswith(b"application/json") and not self._ask.stream:
-            return await self._whole(connection, trace)
-        raise EngineBroke(f"The engine answered with {kind_of(kind)} instead of what was asked.")
+        kept = Kept() if self._gateway.goes_on(self._ask) else None
+        return Tap(outlet.voice, self._gateway.clock, kept=kept)
 
-    async def _stream(
-        self, connection: Connection, lease: Lease, trace: Trace, outlet: Outlet
-    ) -> None:
-        assert outlet.voice is not None
-        tap = Tap(outlet.voice, self._gateway.clock, lease.began)
+    async def _try(
+        self, lease: Lease, trace: Trace, outlet: Outlet, tap: Tap | None
+    ) -> bytes | None:
+        gateway, ask = self._gateway, self._ask
+        exchange = Exchange(
+            gateway.upstream, gateway.listen, gateway.limits, ask, lease, trace, outlet, tap
+        )
         try:
-            await outlet.start(STREAM_HEADERS)
-            await self._pump(connection, tap, outlet)
+            if tap and tap.said:
+                await go_on(exchange, tap, gateway.clock)
+                return None
+            if tap:
+                tap.restart(lease.began)
+            return await exchange.run()
+        except EngineBroke:
+            if tap and tap.done:  # it said all there was to say
+                return None
+            raise
+        except asyncio.CancelledError:  # whoever leaves early has had the engine's work
+            if not trace.tokens:
+                _estimate(trace, lease, tap.pieces if tap else lease.size.output)
+            raise
         finally:
-            trace.first_at, trace.last_at, trace.finish = tap.first_at, tap.last_at, tap.finish
-            trace.tokens = counted(tap.usage)
-            if not trace.tokens and tap.first_at is not None:
-                _estimate(trace, lease, tap.pieces)
-        if not tap.done:
-            raise EngineBroke("The engine ended its stream before it was done.")
+            if tap and tap.first_at is not None:
+                _read(trace, lease, tap)
+            lease.tokens.update(trace.tokens)
 
-    async def _pump(self, connection: Connection, tap: Tap, outlet: Outlet) -> None:
-        """Lets the engine's reads flow into the client's socket, and minds what interrupts them."""
-        write, feed = outlet.writer.write, tap.feed
+    def _elsewhere(self, error: EngineBroke, lease: Lease, trace: Trace, tap: Tap | None) -> Broke:
+        """How the request goes on after this. Raises `error`, or why it cannot."""
+        if tap and tap.said:
+            self._may_go_on(error, tap)
+            trace.continued += 1
+        elif trace.again:
+            raise error
+        else:
+            trace.again += 1
+        if trace.continued + trace.again > MOST_LOST:
+            raise error
+        if tap:
+            tap.broke = None
+        lease.tokens.clear()
+        return Broke(error, lease.engine.snapshot, self._gateway.clock())
 
-        def sink(data: bytes) -> bool:
-            try:
-                out = feed(data)
-            except ODD as error:
-                raise odd(error) from error
-            room = write(out) if out else True
-            if tap.broke:
-                raise tap.broke
-            return room
+    def _may_go_on(self, error: EngineBroke, tap: Tap) -> None:
+        if tap.kept is None:
+            raise error
+        if why := lost(json.loads(tap.kept.asked), tap.kept):
+            raise EngineBroke(
+                f"The engine was lost in the middle of the answer, which cannot go on: {why}. "
+                "Send the request again.",
+                code="engine_lost",
+            )
 
-        connection.pour(sink)
-        silent = 0
-        while (outcome := await connection.poured()) is not Poured.DONE:
-            silent = silent + 1 if outcome is Poured.SILENT else 0
-            if silent >= self._patience:
-                raise EngineBroke("The engine fell silent.", code="engine_silent")
-            if outcome is Poured.SILENT:
-                await outlet.bridge()
-            else:
-                await outlet.read_on()
-                connection.resume()
 
-    async def _whole(self, connection: Connection, trace: Trace) -> bytes:
-        told = answer_of(await self._body(connection))
-        try:
-            trace.tokens = counted(told.get("usage"))
-            trace.finish = finish(told)
-            answer = self._ask.accent.answer(told)
-            text = json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        except ODD as error:
-            raise odd(error) from error
-        return text.encode(errors="replace")
-
-    async def _body(self, connection: Connection) -> bytes:
-        parts, size, silent = [], 0, 0
-        while (data := await connection.read()) != b"":
-            silent = silent + 1 if data is None else 0
-            if silent >= self._patience:
-                raise EngineBroke("The engine fell silent.", code="engine_silent")
-            size += len(data or b"")
-            if size > self._gateway.limits.answer_mib << 20:
-                raise EngineBroke(f"The answer exceeds {self._gateway.limits.answer_mib} MiB.")
-            parts.append(data or b"")
-        return b"".join(parts)
+def _read(trace: Trace, lease: Lease, tap: Tap) -> None:
+    """What a stream has come to so far."""
+    trace.first_at, trace.last_at, trace.finish = tap.first_at, tap.last_at, tap.finish
+    trace.tokens = counted(tap.usage)
+    if not trace.tokens:
+        _estimate(trace, lease, tap.pieces)
 
 
 def _estimate(trace: Trace, lease: Lease, made: int) -> None:
@@ -255,5 +207,6 @@ def _estimate(trace: Trace, lease: Lease, made: int) -> None:
 
 
 def _book(trace: Trace, lease: Lease) -> None:
-    trace.engine, trace.queue_s = lease.engine.snapshot.name, lease.waited_s
-    trace.expected_s = lease.expected_s
+    trace.engine = lease.engine.snapshot.name
+    if trace.queue_s is None:
+        trace.queue_s, trace.expected_s = lease.waited_s, lease.expected_s

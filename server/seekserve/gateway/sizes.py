@@ -17,6 +17,7 @@ OUTPUT = 256.0
 LEAST_OUTPUT = 32.0  # or a key could teach us that its answers cost nothing
 LEARN = 0.1
 MOST_KEYS = 10_000
+PROMPT_SEEN = 32 * 1024  # bytes, of which it is told whether two begin alike
 OUTPUT_WEIGHT = 2
 """A token made costs an engine about twice a token read (the weights that VTC's authors use)."""
 
@@ -26,7 +27,7 @@ class Wish:
     """What is known of a request when it comes: whose it is, and how large its words are.
 
     `size` is in bytes; `most` is max_tokens times n; `sequences` is n; `stream` says that its first token
-    will be seen.
+    will be seen. `body` is what the engine is sent.
     """
 
     model: str
@@ -36,6 +37,13 @@ class Wish:
     most: int = 1
     sequences: int = 1
     stream: bool = True
+    body: bytes = b""
+
+    @property
+    def prompt(self) -> bytes:
+        """From where the words begin; b"" where they are not known yet."""
+        at = max(self.body.find(b'"messages":'), 0) or max(self.body.find(b'"prompt":'), 0)
+        return self.body[at : at + PROMPT_SEEN] if at else b""
 
 
 @dataclass(frozen=True, slots=True)

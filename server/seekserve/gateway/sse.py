@@ -17,6 +17,7 @@ from typing import Any
 
 from seekserve.errors import EngineBroke
 from seekserve.gateway.ask import Clock, Voice
+from seekserve.gateway.kept import Kept, span, without
 
 MAX_EVENT = 4 * 1024 * 1024
 
@@ -37,33 +38,56 @@ class Tap:
     """
 
     __slots__ = (  # touched by every chunk of every stream: the fewer cache lines, the better
-        "_began", "_clock", "_head", "_lessons", "_new_head", "_new_tail", "_rest", "_tail", "_voice",
-        "broke", "done", "finish", "first_at", "last_at", "pieces", "usage",
+        "_clock", "_head", "_lessons", "_middle", "_new_head", "_new_tail", "_opening", "_rest", "_tail",
+        "_voice", "began", "broke", "done", "finish", "first_at", "kept", "last_at", "pieces", "said",
+        "usage",
     )  # fmt: skip
 
     def __init__(
-        self, voice: Voice, clock: Clock, began: Callable[[], None] = lambda: None
+        self,
+        voice: Voice,
+        clock: Clock,
+        began: Callable[[], None] = lambda: None,
+        kept: Kept | None = None,
     ) -> None:
-        """`began` is called when the first token goes by."""
-        self._voice, self._clock, self._began = voice, clock, began
+        """`began` is called when the first token goes by. `kept` takes the ids out of the events."""
+        self._voice, self._clock, self.began, self.kept = voice, clock, began, kept
         self._rest = bytearray()
+        self._opening: bytes | None = b""
         self._head = self._tail = self._new_head = self._new_tail = _NEVER
+        self._middle = b""
         self._lessons = _LESSONS
         self.first_at: float | None = None
         self.last_at: float | None = None
         self.finish = ""
         self.usage: dict[str, Any] | None = None
         self.pieces = 0  # events with data: about as many as tokens, where no usage tells
+        self.said = False  # whether anything was passed on
         self.done = False
         self.broke: EngineBroke | None = None
 
     def feed(self, data: bytes) -> bytes:
         if data.startswith(self._head) and data.endswith(self._tail) and not self._rest:
             text = data[len(self._head) : -len(self._tail)]
-            if text and b'"' not in text:  # two events at once would show a quote
+            if self.kept is not None:
+                text, _, ids = text.partition(self._middle)
+                if text and ids and b'"' not in text and b'"' not in ids:
+                    self.pieces += 1
+                    self.kept.add(text, ids)
+                    return self._new_head + text + self._new_tail
+            elif text and b'"' not in text:  # two events at once would show a quote
                 self.pieces += 1
                 return self._new_head + text + self._new_tail
-        return self._feed(data)
+        out = self._feed(data)
+        self.said = self.said or bool(out)
+        return out
+
+    def restart(self, began: Callable[[], None]) -> None:
+        """Another engine begins where the one before ended: what that left half said is dropped."""
+        self.began = began
+        self._rest.clear()
+        self._opening = None if self.said else b""
+        self._head, self._lessons = _NEVER, _LESSONS
 
     def _feed(self, data: bytes) -> bytes:
         if self.done:
@@ -71,18 +95,32 @@ class Tap:
         whole = self._whole(data)
         if not whole:
             return b""
+        if self._opening is not None and not (whole := self._opened(self._opening + whole)):
+            return b""
+        raw = whole
+        if self.kept is not None:
+            whole = self.kept.strip(whole)
         self.pieces += whole.count(b"data:")
-        if self.first_at is None and _has_token(whole):
-            self.first_at = self._clock()
-            self._began()
         at = min((i for word in _TELLING if (i := whole.find(word)) >= 0), default=-1)
         if at < 0:
             out = self._voice.events(whole)
-            self._learn(whole, out)
+            self._learn(raw, out)
             return out
         self._head = _NEVER
         start = whole.rfind(b"\n\n", 0, at) + 2 if b"\n\n" in whole[:at] else 0
         return self._voice.events(whole[:start]) + self._look(whole[start:])
+
+    def _opened(self, whole: bytes) -> bytes:
+        """What is to be read on now. A stream opens with its first token, so that one whose engine is lost
+        before can begin anew elsewhere, and nobody knows.
+        """
+        if not _has_token(whole) and len(whole) < MAX_EVENT:
+            self._opening = whole
+            return b""
+        self._opening = None
+        self.first_at = self.first_at or self._clock()
+        self.began()
+        return whole
 
     def _whole(self, data: bytes) -> bytes:
         """The part of all bytes so far that ends with an event's blank line."""
@@ -111,27 +149,37 @@ class Tap:
         """
         start = whole.rfind(b"\n\n", 0, -2)
         event = whole[start + 2 :] if start >= 0 else whole
-        if not self._voice.steady:
-            return
-        if self._still_holds(event, out):
+        if not self._voice.steady or self._still_holds(event, out):
             return
         self._head = _NEVER
         if not self._lessons or self.first_at is None:
             return
         self._lessons -= 1
         texts = list(_TEXT.finditer(event))
-        if len(texts) != 1:
-            return
-        head, tail = event[: texts[0].start(1)], event[texts[0].end(1) :]
-        new_head, found, new_tail = self._voice.events(head + _MARK + tail).partition(_MARK)
+        if len(texts) == 1:
+            self._remember(event, *texts[0].span(1))
+
+    def _remember(self, event: bytes, start: int, end: int) -> None:
+        head, tail, middle = event[:start], event[end:], b""
+        asked = head + _MARK + tail
+        if self.kept is not None:
+            ids = span(event)
+            if ids is None or ids[0] < end:
+                return
+            middle, tail = event[end : ids[0]], event[ids[1] :]
+            asked = without(asked)
+        new_head, found, new_tail = self._voice.events(asked).partition(_MARK)
         if found:
-            self._head, self._tail, self._new_head, self._new_tail = head, tail, new_head, new_tail
+            self._head, self._middle, self._tail = head, middle, tail
+            self._new_head, self._new_tail = new_head, new_tail
 
     def _still_holds(self, event: bytes, out: bytes) -> bool:
         """Whether `event` came out as the lesson has it: a voice may have turned to another block."""
         if not (event.startswith(self._head) and event.endswith(self._tail)):
             return False
         text = event[len(self._head) : -len(self._tail)]
+        if self.kept is not None:
+            text = text.partition(self._middle)[0]
         return out.endswith(self._new_head + text + self._new_tail)
 
     def _look(self, whole: bytes) -> bytes:

@@ -47,6 +47,8 @@ class Trace:
     engine: str = ""
     queue_s: float | None = None
     expected_s: float = 0.0
+    again: int = 0
+    continued: int = 0
     first_at: float | None = None
     last_at: float | None = None
     tokens: dict[str, int] = field(default_factory=dict)
@@ -123,6 +125,9 @@ class Tracing:
         metrics.requests.labels(trace.route, trace.model, status, trace.finish).inc()
         if trace.reason:
             metrics.rejections.labels(trace.reason, trace.key_class).inc()
+        for how, times in (("again", trace.again), ("continued", trace.continued)):
+            if times:
+                metrics.failovers.labels(trace.model, how).inc(times)
         if trace.route in _QUIET:
             return
         metrics.duration.labels(trace.route, trace.model).observe(duration_s)
@@ -149,6 +154,8 @@ class Tracing:
             status=int(status),
             model=trace.model or None,
             engine=trace.engine or None,
+            again=trace.again or None,
+            continued=trace.continued or None,
             finish=trace.finish or None,
             reason=trace.reason or None,
             prompt=trace.tokens.get("prompt"),

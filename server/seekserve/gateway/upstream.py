@@ -18,6 +18,8 @@ class Upstream:
 
     def __init__(self, engine_key: str | None = None) -> None:
         self._idle: dict[Address, list[Connection]] = {}
+        self._busy: dict[Address, set[Connection]] = {}
+        self._heard: dict[Address, float] = {}
         self._credential = f"authorization: Bearer {engine_key}\r\n".encode() if engine_key else b""
 
     def __repr__(self) -> str:
@@ -40,12 +42,26 @@ class Upstream:
         reused = None if fresh else self._reuse(address)
         connection = reused or await self._connect(address)
         connection.reused = reused is not None
+        busy = self._busy.setdefault(address, set())
+        busy.add(connection)
         try:
             connection.send(self._request(address, path, body, request_id), tick_s)
             yield connection
         finally:
+            busy.discard(connection)
+            self._heard[address] = max(connection.heard_at, self._heard.get(address, 0.0))
             if connection.release():
                 self._idle.setdefault(address, []).append(connection)
+
+    def heard_at(self, address: Address) -> float:
+        """When (the loop's clock) an engine last said anything to us."""
+        now = (connection.heard_at for connection in self._busy.get(address, ()))
+        return max((self._heard.get(address, 0.0), *now))
+
+    def sever(self, address: Address) -> None:
+        """Ends every exchange with an engine that is found not to work: what it held goes elsewhere."""
+        for connection in (*self._busy.get(address, ()), *self._idle.pop(address, ())):
+            connection.close()
 
     def close(self) -> None:
         for connections in self._idle.values():

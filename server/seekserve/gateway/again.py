@@ -1,0 +1,58 @@
+"""Those whose engine failed them before it had said anything that they passed on: they go before all others.
+
+They have waited and had their place once; what they wait for is another engine, or theirs come back.
+Admission asks; the list is written here alone.
+"""
+
+from __future__ import annotations
+
+from seekserve.engine.engine import State
+from seekserve.engine.fleet import Fleet
+from seekserve.errors import Refusal
+from seekserve.gateway.ask import Clock
+from seekserve.gateway.lease import Turn
+from seekserve.gateway.places import Places
+
+NOTICED_S = 3.0  # by then the death of a process is known
+
+
+class Again:
+    def __init__(self, fleet: Fleet, places: Places, clock: Clock) -> None:
+        self._fleet, self._places, self._clock = fleet, places, clock
+        self._turns: list[Turn] = []
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def add(self, turn: Turn) -> None:
+        self._turns.append(turn)
+
+    def drop(self, turn: Turn) -> None:
+        """Whether or not it is still here."""
+        if turn in self._turns:
+            self._turns.remove(turn)
+
+    def place_one(self) -> bool:
+        """Places the first that fits somewhere; False when none does."""
+        for turn in self._turns:
+            if engine := self._places.engine_again(turn):
+                self._turns.remove(turn)
+                if not turn.place.done():
+                    turn.place.set_result(self._places.begin(turn, engine))
+                return True
+        return False
+
+    def give_up(self) -> None:
+        """On those for whom there is no other engine, while theirs goes on as if nothing had been."""
+        for turn in tuple(self._turns):
+            assert turn.broke is not None
+            others = [e for e in self._fleet.serving(turn.wish.model) if not turn.shuns(e)]
+            alive = any(engine.snapshot.state is not State.FAILED for engine in others)
+            if not alive and self._clock() - turn.broke.at > NOTICED_S:
+                self._turns.remove(turn)
+                tell(turn, turn.broke.error)
+
+
+def tell(turn: Turn, refusal: Refusal) -> None:
+    if not turn.place.done():
+        turn.place.set_exception(refusal)

@@ -1,0 +1,252 @@
+"""Going on with a stream whose engine was lost, at another engine: what to ask, and how its answer is
+told as the first would have. Pure.
+
+The other engine is asked to complete the ids of prompt and answer. What it says are bare tokens of text:
+reasoning up to the mark that ends it, then content. Tried with vLLM 0.32: a greedy answer goes on as if
+nothing had been.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from seekserve.errors import EngineBroke, Refusal
+from seekserve.gateway.kept import Kept
+from seekserve.gateway.stops import Stops
+
+THINK, END_OF_THOUGHT = "<think>", "</think>"
+TOOL_MARK = "<｜"  # begins every DeepSeek format's tool calls, and no word
+UNDECODED = "\ufffd"
+PASSED = (
+    "model", "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
+    "repetition_penalty", "seed", "logit_bias", "stop_token_ids", "ignore_eos", "priority", "cache_salt",
+    "skip_special_tokens", "spaces_between_special_tokens", "bad_words", "allowed_token_ids",
+)  # fmt: skip
+STRUCTURED = ("response_format", "structured_outputs")
+
+
+def lost(asked: dict[str, Any], kept: Kept) -> str:
+    """Why a stream cannot go on; "" when it may be tried."""
+    kind = (asked.get("response_format") or {}).get("type", "text")
+    if kind != "text" or asked.get("structured_outputs"):
+        return "its answer is held to a form, which no engine takes up half-way"
+    if kept.lost or asked.get("tool_choice") not in (None, "auto", "none"):
+        return "a tool call was under way"
+    if asked.get("echo") or not kept.prompt or not kept.ids:
+        return "the engine did not tell the tokens of its answer"
+    return ""
+
+
+@dataclass
+class Seam:
+    """Where an answer broke off. `unsaid` is text that was made and not told, `thought` and then content;
+    `thinking` says that more reasoning follows; `end_id` is the token that ends it.
+    """
+
+    asked: dict[str, Any]
+    kept: Kept
+    chat: bool
+    end_id: int | None
+    thought: str = ""
+    unsaid: str = ""
+    thinking: bool = False
+    ids: list[int] = field(default_factory=list)
+
+    @classmethod
+    def at(
+        cls,
+        asked: dict[str, Any],
+        kept: Kept,
+        chat: bool,
+        ids: list[int],
+        text: str,
+        end: list[int],
+    ) -> Seam:
+        """`text` is what `ids` come to. Raises EngineBroke where that is not what the client was told."""
+        made = text.removeprefix(THINK) if chat else text
+        thought, ended, content = made.partition(END_OF_THOUGHT) if chat else ("", "", made)
+        told = kept.told
+        if not (thought + content).startswith(told):
+            raise EngineBroke(
+                "The answer broke off, and could not be taken up: its text is another."
+            )
+        thinking = chat and not ended and kept.reasoning
+        if not ended and not thinking:
+            thought, content = "", thought + content
+        left = max(0, len(told) - len(thought))
+        end_id = end[0] if len(end) == 1 else None
+        return cls(asked, kept, chat, end_id, thought[len(told) :], content[left:], thinking, ids)
+
+    @property
+    def left(self) -> int:
+        """Tokens that it may still make."""
+        return int(self.asked.get("max_tokens") or 0) - len(self.ids)
+
+    def request(self) -> dict[str, Any]:
+        """The body for /v1/completions."""
+        asked = {name: self.asked[name] for name in PASSED if name in self.asked}
+        asked |= {
+            "prompt": [*self.kept.prompt_ids, *self.ids],
+            "max_tokens": self.left,
+            "stream": True,
+        }
+        asked |= {"stream_options": {"include_usage": True}, "return_token_ids": True}
+        if least := int(self.asked.get("min_tokens") or 0) - len(self.ids):
+            asked["min_tokens"] = max(0, least)
+        budget = self.asked.get("thinking_token_budget")
+        if budget and self.thinking:
+            asked["thinking_token_budget"] = max(1, budget - len(self.ids))
+        if (tops := self.tops) is not None:
+            asked["logprobs"] = tops
+        return asked
+
+    @property
+    def tops(self) -> int | None:
+        """Log-probabilities asked for beside the token's own; None for none at all."""
+        if not self.chat:
+            return self.asked.get("logprobs")
+        return int(self.asked.get("top_logprobs") or 0) if self.asked.get("logprobs") else None
+
+
+class Onward:
+    """The voice that tells another engine's completion in the words of the stream that broke off."""
+
+    steady = False
+
+    def __init__(self, seam: Seam) -> None:
+        self._seam = seam
+        first = json.loads(seam.kept.first.removeprefix(b"data:"))
+        self._about = {name: first.get(name) for name in ("id", "object", "created", "model")}
+        self._stops = Stops(_words(seam.asked.get("stop")))
+        self._stops.add(seam.kept.told)
+        self._thinking = seam.thinking
+        self._prompt, self._made = len(seam.kept.prompt_ids), list(seam.ids)
+        self.ended = False
+
+    def opening(self) -> bytes:
+        """What was made before and never told."""
+        seam = self._seam
+        thought = self._delta("reasoning", self._stops.feed(seam.thought), None, [])
+        return b"".join(
+            [*thought, *self._delta("content", self._stops.feed(seam.unsaid), None, [])]
+        )
+
+    def events(self, data: bytes) -> bytes:
+        out: list[bytes] = []
+        for event in data.split(b"\n\n"):
+            if event.startswith(b"data:") and not self.ended:
+                out += self._one(json.loads(event.removeprefix(b"data:")))
+        return b"".join(out)
+
+    def event(self, told: dict[str, Any]) -> bytes:
+        return b"" if self.ended else self._usage(told["usage"])
+
+    def done(self) -> bytes:
+        return b"" if self.ended else b"data: [DONE]\n\n"
+
+    def failed(self, refusal: Refusal) -> bytes:
+        """Failures are told by the voice of the stream that goes on."""
+        return b""
+
+    def finish(self, why: str) -> bytes:
+        """Ends the answer where the engine has no more to say, or is not to say more."""
+        return self._last(why) + self.close()
+
+    def close(self) -> bytes:
+        """What follows an answer's last word."""
+        self.ended = True
+        return self._usage({}) + b"data: [DONE]\n\n"
+
+    def _last(self, why: str) -> bytes:
+        said = {"delta": {"content": ""}} if self._seam.chat else {"text": ""}
+        return _data(self._chunk(said, why))
+
+    def _one(self, told: dict[str, Any]) -> Iterator[bytes]:
+        for choice in told.get("choices") or ():
+            yield from self._token(choice)
+
+    def _token(self, choice: dict[str, Any]) -> Iterator[bytes]:
+        text, ids, why = (
+            choice.get("text") or "",
+            choice.get("token_ids") or [],
+            choice.get("finish_reason"),
+        )
+        self._made += ids
+        if self._seam.chat and TOOL_MARK in text:
+            raise EngineBroke(
+                "The answer broke off and was taken up, and cannot go on in a tool call."
+            )
+        thought = ""
+        if self._thinking and END_OF_THOUGHT in text:
+            thought, _, text = text.partition(END_OF_THOUGHT)
+            self._thinking = False
+            yield from self._delta("reasoning", self._stops.feed(thought, last=True), None, [])
+        kind = "reasoning" if self._thinking else "content"
+        out = self._stops.feed(text, last=bool(why))
+        yield from self._delta(kind, out, self._logprobs(choice.get("logprobs")), ids)
+        if self._stops.met:
+            yield self.finish("stop")
+        elif why:
+            yield self._last(why)
+
+    def _delta(self, kind: str, text: str, logprobs: Any, ids: list[int]) -> Iterator[bytes]:
+        if text or ids:
+            chunk = self._chunk(self._said(kind, text), None, logprobs, ids)
+            yield _data(chunk)
+
+    def _said(self, kind: str, text: str) -> dict[str, Any]:
+        if not self._seam.chat:
+            return {"text": text}
+        return {"delta": {kind: text} if text else {}}
+
+    def _chunk(
+        self,
+        said: dict[str, Any],
+        why: str | None,
+        logprobs: Any = None,
+        ids: list[int] | None = None,
+    ) -> dict[str, Any]:
+        choice = {"index": 0, **said, "logprobs": logprobs, "finish_reason": why}
+        return {**self._about, "choices": [choice | ({"token_ids": ids} if ids else {})]}
+
+    def _logprobs(self, told: dict[str, Any] | None) -> Any:
+        """Those of completions, as chat has them."""
+        if not told or not self._seam.chat:
+            return told
+        tops = told.get("top_logprobs") or [None] * len(told["tokens"])
+        rows = zip(told["tokens"], told["token_logprobs"], tops, strict=True)
+        return {"content": [self._row(*row) for row in rows]}
+
+    def _row(self, token: str, logprob: float, tops: dict[str, float] | None) -> dict[str, Any]:
+        most = sorted((tops or {}).items(), key=lambda one: -one[1])[: self._seam.tops or 0]
+        return _valued(token, logprob) | {"top_logprobs": [_valued(*one) for one in most]}
+
+    def _usage(self, told: dict[str, Any]) -> bytes:
+        """Each token once: those of the prompt as it was, and all of the answer's."""
+        made = self._made
+        usage: dict[str, Any] = {"prompt_tokens": self._prompt, "completion_tokens": len(made)}
+        usage["total_tokens"] = self._prompt + len(made)
+        cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens")
+        if cached is not None:
+            usage["prompt_tokens_details"] = {"cached_tokens": min(cached, self._prompt)}
+        if self._seam.chat:
+            thought = made.index(self._seam.end_id) if self._seam.end_id in made else 0
+            thought = len(made) if self._thinking else thought
+            usage["completion_tokens_details"] = {"reasoning_tokens": thought}
+        return _data({**self._about, "choices": [], "usage": usage})
+
+
+def _valued(token: str, logprob: float) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode(errors="replace"))}
+
+
+def _words(stop: Any) -> list[str]:
+    return [stop] if isinstance(stop, str) else [word for word in stop or () if word]
+
+
+def _data(event: dict[str, Any]) -> bytes:
+    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return b"data: " + text.encode(errors="replace") + b"\n\n"

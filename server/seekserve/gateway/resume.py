@@ -1,0 +1,71 @@
+"""Goes on with a stream at another engine, where the one before left it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+from seekserve.errors import EngineBroke
+from seekserve.gateway.ask import Clock, encoded
+from seekserve.gateway.exchange import Exchange
+from seekserve.gateway.kept import Kept
+from seekserve.gateway.onward import END_OF_THOUGHT, UNDECODED, Onward, Seam
+from seekserve.gateway.sse import Tap
+
+COMPLETIONS = "/v1/completions"
+MOST_UNDECODED = 4  # tokens that a character of UTF-8 may be spread over
+
+
+class _Enough(Exception):
+    """A stop string was met: the engine, which was not told of it, is left."""
+
+
+async def go_on(exchange: Exchange, tap: Tap, clock: Clock) -> None:
+    """Raises EngineBroke when this engine fails as well, or the text cannot be taken up."""
+    assert tap.kept is not None
+    onward = Onward(seam := await _seam(exchange, tap.kept))
+    tap.restart(exchange.lease.began)
+    said = onward.opening()
+    if tap.finish and not onward.ended:
+        said += onward.close()
+    elif seam.left <= 0 and not onward.ended:
+        said += onward.finish("length")
+    if said:
+        exchange.outlet.writer.write(tap.feed(said))
+    if not onward.ended:
+        await _streamed(exchange, tap, onward, seam, clock)
+    if not tap.done:
+        raise EngineBroke("The engine ended its stream before it was done.")
+
+
+async def _streamed(exchange: Exchange, tap: Tap, onward: Onward, seam: Seam, clock: Clock) -> None:
+    inner = Tap(onward, clock, exchange.lease.began)
+
+    def feed(data: bytes) -> bytes:
+        out = tap.feed(bare) if (bare := inner.feed(data)) else b""
+        tap.broke = tap.broke or inner.broke
+        if onward.ended:
+            exchange.outlet.writer.write(out)
+            raise _Enough
+        return out
+
+    with suppress(_Enough):
+        await exchange.stream(COMPLETIONS, encoded(seam.request()), feed)
+
+
+async def _seam(exchange: Exchange, kept: Kept) -> Seam:
+    asked, ids = json.loads(kept.asked), kept.answer_ids
+    chat = exchange.ask.accent.path != COMPLETIONS
+    model = {"model": asked["model"]}
+    end: list[int] = []
+    if chat:
+        words = {"prompt": END_OF_THOUGHT, "add_special_tokens": False}
+        end = (await exchange.call("/tokenize", model | words)).get("tokens") or []
+    for _ in range(MOST_UNDECODED):
+        told = await exchange.call("/detokenize", model | {"tokens": ids})
+        text = str(told.get("prompt"))
+        if not text.endswith(UNDECODED):
+            break
+        ids = ids[:-1]
+    kept.cut(ids)
+    return Seam.at(asked, kept, chat, ids, text, end)

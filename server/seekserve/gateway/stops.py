@@ -1,0 +1,34 @@
+"""Stop strings over a text that comes in parts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class Stops:
+    """Holds back what may be the beginning of a stop string. `met` once one was found."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+        self._most = max((len(word) for word in words), default=1) - 1
+        self._before = self._held = ""
+        self.met = False
+
+    def add(self, told: str) -> None:
+        """What was passed on before, whose end may be the beginning of one."""
+        self._before = (self._before + told)[-self._most :] if self._most else ""
+
+    def feed(self, text: str, last: bool = False) -> str:
+        """What can be passed on. `last` lets go of what is held."""
+        if self.met:
+            return ""
+        start = len(self._before)
+        whole = self._before + self._held + text
+        at = min((i for word in self._words if (i := whole.find(word)) >= 0), default=-1)
+        if at >= 0:
+            self.met, self._held = True, ""
+            return whole[start : max(start, at)]
+        keep = len(whole) if last else max(start, len(whole) - self._most)
+        out, self._held = whole[start:keep], whole[keep:]
+        self.add(out)
+        return out
