@@ -21,7 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from seekserve.app import build
 from seekserve.config import Config, hash_key
-from seekserve.engine.fleet import Fleet, assemble
+from seekserve.engine.assembly import assemble
+from seekserve.engine.fleet import Fleet
 from seekserve.listener import Server, bound
 from seekserve.log import Log
 from seekserve.settings import Defaults, Dialect, EngineSettings, Limits, Listen, Tier

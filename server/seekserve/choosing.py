@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from seekserve.config import Config
+from seekserve.engine.assembly import Launching, platform_here
 from seekserve.engine.devices import environments, parts
-from seekserve.engine.fleet import Launching, platform_here
 from seekserve.errors import ConfigError
 from seekserve.plan import planner, promise
 from seekserve.plan.catalog import Catalog, load_catalog

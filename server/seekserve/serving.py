@@ -10,8 +10,9 @@ import uvloop
 from seekserve.app import build
 from seekserve.choosing import choose
 from seekserve.config import Config
+from seekserve.engine.assembly import Launching, assemble
 from seekserve.engine.engine import State
-from seekserve.engine.fleet import Fleet, Launching, assemble
+from seekserve.engine.fleet import Fleet
 from seekserve.errors import EngineFailed
 from seekserve.listener import Server, bound
 from seekserve.log import Log

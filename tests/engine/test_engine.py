@@ -20,7 +20,7 @@ import pytest
 from seekserve.engine.address import Address
 from seekserve.engine.engine import Attached, Snapshot, State
 from seekserve.engine.fleet import Fleet
-from seekserve.engine.launched import Launched
+from seekserve.engine.launched import Launched, Order
 from seekserve.engine.process import Command
 from seekserve.log import Log
 from seekserve.settings import EngineSettings
@@ -59,8 +59,7 @@ def launched(folder: Path, *knobs: str, **settings: Any) -> Life:
     words = (sys.executable, str(FAKE), "--uds", str(path), "--births", str(folder / "births"))
     engine = Launched(
         "engine-0",
-        Command((*words, *knobs)),
-        EngineSettings.model_validate(given),
+        Order(Command((*words, *knobs)), EngineSettings.model_validate(given)),
         path,
         folder / "engine.log",
         Log("json", lambda line: life.lines.append(line)),
@@ -115,7 +114,8 @@ async def test_a_first_start_that_fails_says_why_and_what_to_do(tmp_path: Path) 
 
 async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     life = launched(tmp_path)
-    life.engine._command = Command(("/no-such-python",))
+    missing = Command(("/no-such-python",))
+    life.engine.adopt(Order(missing, life.engine.order.settings))
     async with living(life):
         failed = await life.becomes(State.FAILED)
         assert "/no-such-python cannot be run" in failed.cause

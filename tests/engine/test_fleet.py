@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from seekserve.engine.address import Address
+from seekserve.engine.assembly import assemble
 from seekserve.engine.engine import Engine, State
-from seekserve.engine.fleet import Fleet, assemble
+from seekserve.engine.fleet import Fleet
 from seekserve.engine.probe import ModelCard
 from seekserve.errors import NotFound
 from seekserve.log import Log

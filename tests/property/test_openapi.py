@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from seekserve.app import build
-from seekserve.engine.fleet import assemble
+from seekserve.engine.assembly import assemble
 from seekserve.log import Log
 from tests.support import Gate, config, fake_engine, gateway
 

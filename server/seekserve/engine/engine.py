@@ -104,6 +104,9 @@ class Engine:
     def renew(self) -> None:
         """Asks for a restart: what runs is finished first. One of somebody else's is left alone."""
 
+    def retire(self) -> None:
+        """Asks for its end: what runs is finished first, where the engine is ours."""
+
     async def run(self) -> None:
         raise NotImplementedError
 

@@ -6,7 +6,8 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -19,8 +20,25 @@ from seekserve.log import Log
 from seekserve.manner import UNKNOWN, Manner
 from seekserve.settings import EngineSettings
 
-RENEWED = -1.0
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a child is to be. `planned` are figures to check it by."""
+
+    command: Command
+    settings: EngineSettings
+    planned: Mapping[str, float] = field(default_factory=dict)
+    manner: Manner = UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How one life of a process ended: after `ready_s` seconds of being ready; `asked` to or not."""
+
+    ready_s: float
+    asked: bool = False
 
 
 class Launched(Engine):
@@ -28,63 +46,80 @@ class Launched(Engine):
     it never got there, or dies again and again.
     """
 
-    def __init__(
-        self,
-        name: str,
-        command: Command,
-        settings: EngineSettings,
-        socket: Path,
-        log_file: Path,
-        log: Log,
-        planned: Mapping[str, float] | None = None,
-        manner: Manner = UNKNOWN,
-    ) -> None:
-        models = tuple(ModelCard(model, manner=manner) for model in settings.served_as)
-        super().__init__(name, Address(path=str(socket)), models, log, knows=lambda card: manner)
-        self.snapshot = dataclasses.replace(self.snapshot, planned=planned or {})
-        self._command, self._settings = command, settings
+    def __init__(self, name: str, order: Order, socket: Path, log_file: Path, log: Log) -> None:
+        models = tuple(ModelCard(m, manner=order.manner) for m in order.settings.served_as)
+        address = Address(path=str(socket))
+        super().__init__(name, address, models, log, knows=lambda card: self._order.manner)
+        self._order = order
+        self.snapshot = dataclasses.replace(self.snapshot, planned=order.planned)
         self._socket, self._log_file = socket, log_file
         self._entered = self._spoke = 0.0
-        self._renewal = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._retired = False
         self._process: Process | None = None
 
+    @property
+    def order(self) -> Order:
+        return self._order
+
+    def adopt(self, order: Order) -> None:
+        """Its next life is this one's."""
+        self._order = order
+
     def renew(self) -> None:
-        self._renewal.set()
+        self._asked.set()
+
+    def retire(self) -> None:
+        self._retired = True
+        self._asked.set()
 
     async def run(self) -> None:
         lives: list[float] = []
         try:
-            while True:
-                lived_s = await self._live()
-                if lived_s != RENEWED:
-                    lives.append(lived_s)
-                wait_s = restart.next_wait(lives, self._settings.max_restarts)
-                wait_s = 0.0 if lived_s == RENEWED else wait_s
+            while not self._retired:
+                life = await self._live()
+                if life.asked:
+                    lives[:] = [restart.SETTLED_S]
+                wait_s = 0.0 if life.asked else self._rest(lives, life)
                 if wait_s is None:
                     self._become(State.FAILED)
                     return
-                self._become(State.STARTING, stage="wait", restarts=self.snapshot.restarts + 1)
-                await asyncio.sleep(wait_s)
+                if not self._retired:
+                    again = self.snapshot.restarts + 1
+                    self._become(State.STARTING, stage="wait", restarts=again)
+                    await self._rested(wait_s)
         finally:
             await self.probe.__aexit__()
             if self.snapshot.state is not State.FAILED:
                 self._become(State.STOPPED)
 
-    async def _live(self) -> float:
-        """One life of the process. Returns the seconds it was ready; 0 when it never was, and RENEWED when
-        it ended because it was asked to.
-        """
+    def _rest(self, lives: list[float], life: Life) -> float | None:
+        lives.append(life.ready_s)
+        return restart.next_wait(lives, self._order.settings.max_restarts)
+
+    async def _rested(self, wait_s: float) -> None:
+        """One that is asked for does not wait its back-off out."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._asked.wait()
+
+    async def _live(self) -> Life:
         self._socket.unlink(missing_ok=True)  # vLLM does not remove a stale one: "address in use"
         self._entered = self._spoke = time.monotonic()
-        self._renewal.clear()
-        self._become(
-            State.STARTING, stage="launch", share=None, stage_s={}, actual={}, cause="", todo=""
-        )
+        self._asked.clear()
+        fresh: dict[str, Any] = {
+            "share": None,
+            "stage_s": {},
+            "actual": {},
+            "cause": "",
+            "todo": "",
+        }
+        self._become(State.STARTING, stage="launch", planned=self._order.planned, **fresh)
         try:
             process = await self._spawn()
         except OSError as error:
-            self._blame(f"{self._command.argv[0]} cannot be run: {error.strerror}.", [])
-            return 0.0
+            self._blame(f"{self._order.command.argv[0]} cannot be run: {error.strerror}.", [])
+            return Life(0.0)
         async with process, self._minded(process):
             return await self._lived(process)
 
@@ -103,27 +138,27 @@ class Launched(Engine):
 
     async def _spawn(self) -> Process:
         return await Process.spawn(
-            self._command, self._log_file, self._heard, self._settings.stop_grace_s
+            self._order.command, self._log_file, self._heard, self._order.settings.stop_grace_s
         )
 
-    async def _lived(self, process: Process) -> float:
+    async def _lived(self, process: Process) -> Life:
         async with _Ends() as ends:
-            exited = ends.add(process.wait())
+            exited, asked = ends.add(process.wait()), ends.add(self._asked.wait())
             if not await self._until_ready(process, exited):
-                return 0.0
+                return Life(0.0, asked.done())
             ready_at = time.monotonic()
-            amiss, renewal = ends.add(self._until_amiss()), ends.add(self._renewal.wait())
-            await asyncio.wait([exited, amiss, renewal], return_when=asyncio.FIRST_COMPLETED)
+            amiss = ends.add(self._until_amiss())
+            await asyncio.wait([exited, amiss, asked], return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                await self._drained(exited)
+                return Life(time.monotonic() - ready_at, asked=True)
             if exited.done():
                 self._blame(f"it exited with code {exited.result()}", list(process.tail))
-            elif amiss.done():
+            else:
                 process.hurry(0.0)  # one that hangs does not hear; its requests wait for its end
                 self._blame(self._named(amiss.result()), [])
-            else:
-                await self._drained(exited)
-                return RENEWED
             self._become(State.STARTING, stage="wait")
-            return max(time.monotonic() - ready_at, 1e-3)
+            return Life(max(time.monotonic() - ready_at, 1e-3))
 
     def _named(self, amiss: str) -> str:
         return amiss if self._socket.exists() else f"its socket is gone, and {amiss}"
@@ -131,13 +166,14 @@ class Launched(Engine):
     async def _drained(self, exited: asyncio.Task[int]) -> None:
         """Until what it works on is done, or its grace is over."""
         self._become(State.DRAINING)
-        deadline = time.monotonic() + self._settings.drain_s
+        deadline = time.monotonic() + self._order.settings.drain_s
         while self.seen().requests and time.monotonic() < deadline and not exited.done():
             await asyncio.wait([exited], timeout=POLL_S)
 
     async def _until_ready(self, process: Process, exited: asyncio.Task[int]) -> bool:
-        deadline = time.monotonic() + self._settings.start_timeout_s
-        while (now := time.monotonic()) < deadline:
+        settings = self._order.settings
+        deadline = time.monotonic() + settings.start_timeout_s
+        while (now := time.monotonic()) < deadline and not self._asked.is_set():
             if exited.done():
                 self._blame(f"it exited with code {exited.result()}", list(process.tail))
                 return False
@@ -146,11 +182,12 @@ class Launched(Engine):
                 self._become(State.READY, models=self._known(cards), **ready)
                 self._compare()
                 return True
-            if now - self._spoke > self._settings.stall_s:
-                self._late(process, f"it stalled: silent for {self._settings.stall_s:.0f} s")
+            if now - self._spoke > settings.stall_s:
+                self._late(process, f"it stalled: silent for {settings.stall_s:.0f} s")
                 return False
             await asyncio.wait([exited], timeout=POLL_S)
-        self._late(process, f"it was not ready after {self._settings.start_timeout_s:.0f} s")
+        if not self._asked.is_set():
+            self._late(process, f"it was not ready after {settings.start_timeout_s:.0f} s")
         return False
 
     def _late(self, process: Process, how: str) -> None:

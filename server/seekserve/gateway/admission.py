@@ -71,14 +71,11 @@ class Admission:
         the wait would be, or has become, longer than the class bears.
         """
         if not broke:
-            self._answerable(wish.model)
+            refusals.unless_ready(self._snapshots(wish.model))
         if wish.sequences > self._limits.running:
             raise refusals.too_wide(wish.sequences, self._limits.running)
-        turn = self._turn(wish)
-        wait = (
-            self._wait_again(turn, broke, tick_s, tick) if broke else self._wait(turn, tick_s, tick)
-        )
-        lease = await wait
+        turn = self._turn(wish, broke)
+        lease = await (self._wait_again if broke else self._wait)(turn, tick_s, tick)
         lease.eased = self._assign
         loop, patience_s = asyncio.get_running_loop(), lease.load.patience_s(lease.unread)
         timer = loop.call_later(patience_s, self._lapse, lease)
@@ -92,14 +89,15 @@ class Admission:
         lease.lapsed()
         self._assign()
 
-    def _turn(self, wish: Wish) -> Turn:
+    def _turn(self, wish: Wish, broke: Broke | None = None) -> Turn:
         if wish.key_class not in self.classes:
             wish = replace(wish, key_class=self._default)
         place: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         card = self._fleet.cards().get(wish.model) if wish.size > LONG else None
         size = self.sizes.of(wish, card.max_model_len if card else None)
         patience_s = patience(self.classes[wish.key_class], self._limits, self.places.reads_s(size))
-        return Turn(next(self._numbers), wish, size, self._clock(), place, patience_s)
+        number, now = next(self._numbers), self._clock()
+        return Turn(number, wish, size, now, place, patience_s, broke=broke)
 
     async def _wait(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
         line = self._line(turn.wish.model)
@@ -115,19 +113,18 @@ class Admission:
             self._leave_line(line, turn)
             raise
 
-    async def _wait_again(
-        self, turn: Turn, broke: Broke, tick_s: float, tick: Tick | None
-    ) -> Lease:
+    async def _wait_again(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
         """Raises what broke when no place comes while its class bears to wait."""
-        turn.broke = broke
+        assert turn.broke is not None
         turn.patience_s = min(self.classes[turn.key_class].max_wait_s, self._limits.wait_s)
         self._again.add(turn)
         self._assign()
         self._keep_looking()
         try:
             if await self._until_placed(turn, tick_s, tick):
+                self._line(turn.wish.model).charge(turn.key_class, turn.key, turn.cost)
                 return turn.place.result()
-            raise broke.error
+            raise turn.broke.error
         except BaseException:
             self._give_back(turn)
             raise
@@ -254,16 +251,14 @@ class Admission:
             self.places.forget(engine.name)
         self._assign()
         for model, line in self.lines.items():
-            snapshots = [engine.snapshot for engine in self._fleet.serving(model)]
-            if all(s.state is State.FAILED for s in snapshots):
-                for key_class in self.classes:
-                    while line.groups[key_class].head():
-                        tell(line.take(key_class), refusals.not_ready(snapshots))
+            snapshots = self._snapshots(model)
+            while all(s.state is State.FAILED for s in snapshots) and (
+                turn := next(line.heads(), None)
+            ):
+                tell(line.take(turn.key_class), refusals.not_ready(snapshots))
 
-    def _answerable(self, model: str) -> None:
-        snapshots = [engine.snapshot for engine in self._fleet.serving(model)]
-        if not any(s.state is State.READY for s in snapshots):
-            raise refusals.not_ready(snapshots)
+    def _snapshots(self, model: str) -> list[Snapshot]:
+        return [engine.snapshot for engine in self._fleet.serving(model)]
 
 
 def _oldest(line: Line[Turn]) -> int:

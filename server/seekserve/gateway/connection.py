@@ -35,14 +35,14 @@ class Poured(Enum):
 
 
 class Connection(asyncio.Protocol):
-    """One connection to an engine. `status` and `headers` are the answer's, once `head` returned;
-    `heard_at` is when (the loop's clock) the engine last said anything on it.
+    """`status` and `headers` are the answer's, once `head` returned; `heard_at` is when (the loop's
+    clock) the engine last said anything on it.
     """
 
     __slots__ = (  # touched by every chunk of every stream: the fewer cache lines, the better
-        "_broken", "_failure", "_full", "_head_size", "_keep", "_loop", "_lost", "_parser",
-        "_parts", "_paused", "_sink", "_size", "_tick_s", "_ticked_at", "_timer", "_transport", "_waiter",
-        "complete", "headers", "heard_at", "idle_since", "on_body", "reused", "status",
+        "_broken", "_failure", "_full", "_head_size", "_keep", "_loop", "_lost", "_parser", "_parts",
+        "_paused", "_sink", "_size", "_tick_s", "_ticked_at", "_timer", "_transport", "_waiter", "complete",
+        "headers", "heard_at", "idle_since", "on_body", "reused", "status",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -52,8 +52,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._lost = False
         self.heard_at, self._ticked_at, self._tick_s = 0.0, 0.0, 1.0
-        self.reused = False
-        self.idle_since = 0.0
+        self.reused, self.idle_since = False, 0.0
         self._reset()
 
     def _reset(self) -> None:
@@ -255,8 +254,7 @@ class Connection(asyncio.Protocol):
 
     def _tick(self) -> None:
         """One timer per exchange, however many chunks come: it looks when the last one came."""
-        now = self._loop.time()
-        left = max(self.heard_at, self._ticked_at) + self._tick_s - now
+        left = max(self.heard_at, self._ticked_at) + self._tick_s - (now := self._loop.time())
         if left <= 0.001:
             self._wake(False)
             self._ticked_at, left = now, self._tick_s

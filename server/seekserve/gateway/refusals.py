@@ -54,6 +54,12 @@ def waited_out(waited_s: float, expected_s: float) -> QueueFull:
     )
 
 
+def unless_ready(snapshots: list[Snapshot]) -> None:
+    """Raises EngineNotReady where no engine could answer now."""
+    if not any(s.state is State.READY for s in snapshots):
+        raise not_ready(snapshots)
+
+
 def not_ready(snapshots: list[Snapshot]) -> EngineNotReady:
     """A refusal that says what the engines are doing instead of answering."""
     if not snapshots or all(s.state is State.FAILED for s in snapshots):

@@ -1,0 +1,94 @@
+"""Engines that are to be others, or anew: one after another, so that what is asked meanwhile is answered.
+
+A changed engine is started beside the one it replaces where there is room for both, which costs no
+answer at all; else after it. One that does not come up leaves the old one in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from seekserve.engine.engine import Engine, State
+from seekserve.engine.fleet import Fleet
+from seekserve.engine.launched import Launched, Order
+from seekserve.errors import EngineFailed
+
+Make = Callable[[int], Launched]
+"""An engine by its number; it is not started."""
+OrderOf = Callable[[Launched], Order]
+
+
+class Rolling:
+    """`make` builds engines as the configuration has them now, `order_of` says what one that there is
+    should be.
+    """
+
+    def __init__(self, fleet: Fleet, make: Make, order_of: OrderOf, beside: bool) -> None:
+        self._fleet, self._make, self._order_of, self._beside = fleet, make, order_of, beside
+
+    async def to(self, count: int, force: bool = False) -> list[str]:
+        """Brings the fleet to `count` engines of the new kind; `force` starts equal ones anew as well.
+        Returns what was done, in words. Raises EngineFailed when one does not come up.
+        """
+        ours = [engine for engine in self._fleet.engines if isinstance(engine, Launched)]
+        stale = [e for e in ours[:count] if force or self._order_of(e) != e.order]
+        done = [await self._away(engine) for engine in ours[count:]]
+        done += [await self._changed(engine) for engine in stale]
+        return done + [await self._one_more() for _ in range(count - len(ours))]
+
+    async def _away(self, engine: Launched) -> str:
+        await self._fleet.let_go(engine)
+        return f"{engine.snapshot.name} was stopped"
+
+    async def _changed(self, engine: Launched) -> str:
+        if not self._beside:
+            return await self._anew(engine)
+        new = await self._one_more()
+        await self._fleet.let_go(engine)
+        return f"{new}, in place of {engine.snapshot.name}"
+
+    async def _one_more(self) -> str:
+        engine = self._make(self._number())
+        self._fleet.add(engine)
+        try:
+            await _up(engine, 0)
+        except EngineFailed:
+            await self._fleet.let_go(engine)
+            raise
+        return f"{engine.snapshot.name} was started"
+
+    async def _anew(self, engine: Launched) -> str:
+        """After the old one, in its place: others take its requests meanwhile."""
+        old, restarts = engine.order, engine.snapshot.restarts
+        engine.adopt(self._order_of(engine))
+        engine.renew()
+        try:
+            await _up(engine, restarts + 1)
+        except EngineFailed:
+            engine.adopt(old)
+            engine.renew()
+            raise
+        return f"{engine.snapshot.name} was started anew"
+
+    def _number(self) -> int:
+        taken = {engine.snapshot.name for engine in self._fleet.engines}
+        return next(n for n in range(len(taken) + 1) if f"engine-{n}" not in taken)
+
+
+async def _up(engine: Engine, restarts: int) -> None:
+    """Until it is ready in a life no earlier than that. Raises EngineFailed with what it said."""
+    news = asyncio.Event()
+    engine.listen(lambda snapshot: news.set())
+    while True:
+        now = engine.snapshot
+        if now.restarts >= restarts and now.state is State.READY:
+            return
+        if (
+            now.state is State.FAILED
+            or now.restarts > restarts
+            or (now.stage == "wait" and now.cause)
+        ):
+            raise EngineFailed(f"{now.name} did not come up: {now.cause}", now.todo)
+        news.clear()
+        await news.wait()
