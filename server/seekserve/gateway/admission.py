@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from seekserve.gateway.again import Again, tell
 from seekserve.gateway.ask import Clock
 from seekserve.gateway.crowds import patience, refuse_crowds
 from seekserve.gateway.fair import Line
-from seekserve.gateway.lease import Broke, Lease, Turn
+from seekserve.gateway.lease import Broke, Lease, Tick, Turn
 from seekserve.gateway.pace import Margin
 from seekserve.gateway.places import Places
 from seekserve.gateway.sizes import Size, Sizes, Wish
@@ -30,7 +30,6 @@ from seekserve.settings import Limits, Tenancy
 LOOK_S = 0.5
 LONG = 32_768  # bytes; a shorter prompt need not be held against its model's window
 ALL = {"all": Tenancy(share=1, max_wait_s=1e6, ttft_target_s=1e6, queued=1_000_000)}
-Tick = Callable[[], Awaitable[None]]
 
 
 class Admission:
@@ -56,6 +55,15 @@ class Admission:
     def __repr__(self) -> str:
         return f"<Admission {self.places.taken} running, {self.queued} queued>"
 
+    def adopt(self, limits: Limits, classes: Mapping[str, Tenancy], default: str) -> None:
+        """For those who come from now on. Every class that there is must be among `classes`."""
+        self._limits, self.classes, self._default = limits, classes, default
+        self.margins = {name: self.margins.get(name) or Margin() for name in classes}
+        self.places.adopt(limits, classes)
+        for line in self.lines.values():
+            line.adopt(classes)
+        self._assign()
+
     @property
     def queued(self) -> int:
         return sum(map(len, self.lines.values()))
@@ -64,8 +72,8 @@ class Admission:
     async def enter(
         self, wish: Wish, tick_s: float, tick: Tick | None = None, broke: Broke | None = None
     ) -> AsyncIterator[Lease]:
-        """Waits in turn for a place. `tick` is awaited every `tick_s` seconds of waiting. One whose engine
-        `broke` has waited before: it goes before all others, to another engine or to one that came back.
+        """Waits in turn for a place, and awaits `tick` every `tick_s` seconds. One whose engine `broke` goes
+        before all others, to another engine or to one that came back.
 
         Raises EngineNotReady when no engine could answer, and QueueFull when there is no room to wait or
         the wait would be, or has become, longer than the class bears.
@@ -77,8 +85,8 @@ class Admission:
         turn = self._turn(wish, broke)
         lease = await (self._wait_again if broke else self._wait)(turn, tick_s, tick)
         lease.eased = self._assign
-        loop, patience_s = asyncio.get_running_loop(), lease.load.patience_s(lease.unread)
-        timer = loop.call_later(patience_s, self._lapse, lease)
+        patience_s = lease.load.patience_s(lease.unread)
+        timer = asyncio.get_running_loop().call_later(patience_s, self._lapse, lease)
         try:
             yield lease
         finally:
@@ -96,8 +104,7 @@ class Admission:
         card = self._fleet.cards().get(wish.model) if wish.size > LONG else None
         size = self.sizes.of(wish, card.max_model_len if card else None)
         patience_s = patience(self.classes[wish.key_class], self._limits, self.places.reads_s(size))
-        number, now = next(self._numbers), self._clock()
-        return Turn(number, wish, size, now, place, patience_s, broke=broke)
+        return Turn(next(self._numbers), wish, size, self._clock(), place, patience_s, broke=broke)
 
     async def _wait(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
         line = self._line(turn.wish.model)
@@ -121,7 +128,7 @@ class Admission:
         self._assign()
         self._keep_looking()
         try:
-            if await self._until_placed(turn, tick_s, tick):
+            if await turn.placed(self._clock, tick_s, tick):
                 self._line(turn.wish.model).charge(turn.key_class, turn.key, turn.cost)
                 return turn.place.result()
             raise turn.broke.error
@@ -161,24 +168,13 @@ class Admission:
             self._end(turn.place.result())
 
     async def _placed(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
-        placed = await self._until_placed(turn, tick_s, tick)
+        placed = await turn.placed(self._clock, tick_s, tick)
         lease = turn.place.result() if placed else None
         found_s = self._clock() - turn.arrived
         self.margins[turn.key_class].learn(turn.expected_s, turn.each_s, found_s)
         if lease:
             return lease
         raise refusals.waited_out(turn.patience_s, self._outlook(turn)[0])
-
-    async def _until_placed(self, turn: Turn, tick_s: float, tick: Tick | None) -> bool:
-        """False when its patience ran out first."""
-        deadline = turn.arrived + turn.patience_s
-        while not turn.place.done() and (left := deadline - self._clock()) > 0:
-            await asyncio.wait([turn.place], timeout=min(left, tick_s))
-            if (
-                not turn.place.done() and tick and left > tick_s
-            ):  # not at the end: a refusal follows
-                await tick()
-        return turn.place.done()
 
     def _refuse_early(self, line: Line[Turn], turn: Turn) -> None:
         """Raises QueueFull for one that would wait in vain."""

@@ -43,6 +43,10 @@ class Caps:
         self._tokens: Counter[str] = Counter()
         self.spent: Callable[[str], float] = nothing
 
+    def adopt(self, prices: Prices) -> None:
+        """For what is charged from now on."""
+        self._prices = prices
+
     def check(self, scope: Scope) -> None:
         """Raises what `held` would now, before anything of a request is read."""
         key: Key | None = scope.get("key")

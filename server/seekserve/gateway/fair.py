@@ -138,6 +138,11 @@ class Line(Generic[T]):
         self._credit = credit
         self._now, self._length = 0.0, 0
 
+    def adopt(self, classes: Mapping[str, Tenancy]) -> None:
+        """Shares as they are now, and classes that are new. None may be missing that was there."""
+        for name, one in classes.items():
+            self.groups.setdefault(name, Group(one.share)).share = one.share
+
     def __len__(self) -> int:
         return self._length
 

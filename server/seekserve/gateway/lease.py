@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from seekserve.engine.engine import Engine, Snapshot
@@ -12,6 +12,8 @@ from seekserve.gateway.ask import Clock
 from seekserve.gateway.balance import marks
 from seekserve.gateway.load import Load
 from seekserve.gateway.sizes import Size, Wish
+
+Tick = Callable[[], Awaitable[None]]
 
 
 def _nobody() -> None:
@@ -54,6 +56,17 @@ class Turn:
         if self._marks is None:
             self._marks = marks(self.wish.prompt, self.wish.key)
         return self._marks
+
+    async def placed(self, clock: Clock, tick_s: float, tick: Tick | None) -> bool:
+        """Waits for its place, and awaits `tick` now and then; False when its patience runs out first."""
+        deadline = self.arrived + self.patience_s
+        while not self.place.done() and (left := deadline - clock()) > 0:
+            await asyncio.wait([self.place], timeout=min(left, tick_s))
+            if (
+                not self.place.done() and tick and left > tick_s
+            ):  # not at the end: a refusal follows
+                await tick()
+        return self.place.done()
 
     def shuns(self, engine: Engine) -> bool:
         """Whether the engine is as it was when it failed this request."""

@@ -25,7 +25,7 @@ from seekserve.gateway.scribe import Scribe
 from seekserve.gateway.trace import Trace
 from seekserve.log import Log
 from seekserve.metrics import Reading
-from seekserve.settings import Tier
+from seekserve.settings import Prices, Tier
 
 BILLED = frozenset({"chat", "completions", "responses", "messages", "embeddings"})
 START_S = 5.0
@@ -85,6 +85,10 @@ class Ledger:
         await asyncio.to_thread(self._scribe.finish)
         self._closed = True
         self._give_up()
+
+    def adopt(self, prices: Prices) -> None:
+        """For rows from now on; in the currency it has, which the month's sums are kept in."""
+        self._prices = prices
 
     def settle(self, trace: Trace, total_s: float) -> None:
         """A request is over: its row, where its route is one of BILLED."""

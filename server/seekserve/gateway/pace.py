@@ -122,10 +122,16 @@ class Shares:
     """
 
     def __init__(self, classes: Mapping[str, Tenancy]) -> None:
+        self.held: dict[str, int] = {}
+        self._peaks: dict[str, tuple[float, float]] = {}
+        self.adopt(classes)
+
+    def adopt(self, classes: Mapping[str, Tenancy]) -> None:
+        """From now on these are promised; what is held stays held. None may be missing that was there."""
         self._classes = classes
-        self.held: dict[str, int] = dict.fromkeys(classes, 0)
         self._order = {name: place for place, name in enumerate(classes)}
-        self._peaks: dict[str, tuple[float, float]] = dict.fromkeys(classes, (0.0, 0.0))
+        self.held = dict.fromkeys(classes, 0) | self.held
+        self._peaks = dict.fromkeys(classes, (0.0, 0.0)) | self._peaks
 
     def add(self, key_class: str, sequences: int, now: float) -> None:
         self.held[key_class] += sequences

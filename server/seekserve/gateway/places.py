@@ -37,6 +37,11 @@ class Places:
         self._homes, self._chance = Homes(), Random()  # noqa: S311  of two engines, one
         self.shares, self.drain, self.inflow = Shares(classes), Drain(), Inflow()
 
+    def adopt(self, limits: Limits, classes: Mapping[str, Tenancy]) -> None:
+        """What goes in from now on goes by these."""
+        self._limits = limits
+        self.shares.adopt(classes)
+
     @property
     def taken(self) -> int:
         """Sequences, at all engines."""
