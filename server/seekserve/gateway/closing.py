@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,6 +13,7 @@ from seekserve.gateway.trace import refuse, trace_of
 
 STILL_TOLD = frozenset({"/health/live", "/health/ready", "/metrics", "/version"})
 COME_BACK_S = 10.0
+HEAR, HEAR_S = 2**20, 1.0
 
 
 class Closing:
@@ -36,6 +38,7 @@ class LastOrders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._closing.begun and scope["type"] == "http" and scope["path"] not in STILL_TOLD:
+            await _heard(receive)
             await refuse(_stopping("takes no new requests"), scope, send)
             return
         try:
@@ -45,6 +48,17 @@ class LastOrders:
                 raise
             cast(asyncio.Task[None], asyncio.current_task()).uncancel()
             await refuse(_stopping("could not wait for this request"), scope, send)
+
+
+async def _heard(receive: Receive) -> None:
+    """Most bodies come right behind their head, and only after them may an answer end the connection."""
+    size, more = 0, True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(HEAR_S):
+            while more and size < HEAR:
+                message = await receive()
+                size += len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
 def _stopping(how: str) -> Stopping:
