@@ -25,7 +25,7 @@ from seekserve.wire import HttpProtocol
 
 BACKLOG = 2048
 TICKS = 5
-"""Of uvicorn's ten a second: how often every connection is looked at."""
+"""Of uvicorn's ten a second: in so many every connection has been looked at."""
 STEP_S, TELL_S = 0.05, 2.0
 LAST_WORDS_S = 1
 """After the drain: for error events to be written, and for clients to read what they were sent."""
@@ -80,6 +80,8 @@ class Server(uvicorn.Server):
         self._closing, self._certificate = closing or Closing(), certificate
         self._log = log or Log(config.log_format)
         self._doorways: list[Doorway] = []
+        self._unseen: list[HttpProtocol] = []
+        self._share = 1
 
     # In uvicorn's order.
 
@@ -116,14 +118,18 @@ class Server(uvicorn.Server):
             yield
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % TICKS == 0:
-            self._look()
+        self._look()
         return await super().on_tick(counter)
 
     def _look(self) -> None:
+        """At some of the connections each time, so that thousands of them stall nobody's stream."""
+        if not self._unseen:
+            self._unseen = list(self._connections())
+            self._share = -(-len(self._unseen) // TICKS)
         now = asyncio.get_running_loop().time()
-        for connection in list(self._connections()):
+        for connection in self._unseen[-self._share :]:
             connection.look(now)
+        del self._unseen[-self._share :]
 
     def _connections(self) -> Iterator[HttpProtocol]:
         return (one for one in self.server_state.connections if isinstance(one, HttpProtocol))

@@ -199,10 +199,10 @@ class HttpProtocol(HttpToolsProtocol):
         unsent = self.transport.get_write_buffer_size()
         if not unsent or unsent < self._unsent:
             self._read_at = now
-        self._unsent = unsent
-        if now - self._read_at > self._listen.unread_s:
+        elif now - self._read_at > self._listen.unread_s:
             self.transport.abort()
-        elif self._owes_since and now - self._owes_since > self._listen.head_s and not self._busy:
+        self._unsent = unsent
+        if self._owes_since and now - self._owes_since > self._listen.head_s and not self._busy:
             self._end_with(TOO_SLOW_A_HEAD if self._in_head and self._fruitless else b"")
 
     def be_last(self) -> None:

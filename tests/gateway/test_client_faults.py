@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import resource
 import socket
@@ -320,6 +321,29 @@ async def test_more_connections_than_there_may_be(engine: FakeEngine) -> None:
         await nothing_left(gate, engine)
         _, late = await raw(gate.port, b"")
         late.close()
+
+
+async def test_out_of_descriptors_those_outside_wait(engine: FakeEngine) -> None:
+    async with gateway(config(engine.url)) as gate:
+        await gate.at_rest()
+        crowd = [socket.socket() for _ in range(12)]
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            free = os.dup(0)
+            os.close(free)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free + 4, hard))
+            for one in crowd:
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.1", gate.port))
+            await asyncio.sleep(0.1)
+            assert 1 < len(connections(gate)) < 12
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for one in crowd:
+            await asyncio.get_running_loop().sock_sendall(one, HEAD + b"\r\n")
+            assert b"200 OK" in await asyncio.get_running_loop().sock_recv(one, 4096)
+            one.close()
+        await nothing_left(gate, engine)
 
 
 def test_there_are_no_more_seats_than_descriptors() -> None:
