@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from rich.console import Console
 
+from seekserve.screen import Screen
 from tests.support import (
     FakeEngine,
     Gate,
@@ -154,6 +157,16 @@ async def test_a_long_stop_says_what_it_waits_for(engine: FakeEngine) -> None:
         gate.server.stop()
         await running
     assert told[0][0] == 1 and 0 < told[0][1] < 1
+
+
+def test_a_terminal_shows_what_a_stop_waits_for() -> None:
+    page = io.StringIO()
+    term = {"TERM": "xterm"}
+    screen = Screen(Console(file=page, force_terminal=True, width=80, _environ=term))
+    screen.draining(2, 12.4)
+    screen.draining(1, 10.4)
+    screen.stopped()
+    assert "1 request still runs; at most 10 s more" in page.getvalue()
 
 
 def started(engine: FakeEngine, port: int, folder: Path, output: Path) -> subprocess.Popen[bytes]:
