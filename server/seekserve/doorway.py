@@ -23,6 +23,7 @@ SPARE = 192
 """Descriptors that are no client's: files, pipes, the ledger, the engines' idle connections."""
 FEWEST = 16
 LINGER_S, LINGERING = 1.0, 64
+TELL_S = 1.0
 OUT_OF_BREATH_S = 0.5
 FULL = bare(
     "503 Service Unavailable",
@@ -42,9 +43,11 @@ class Doorway:
         most: int,
         context: Callable[[], ssl.SSLContext | None],
         handshake_s: float,
+        log: Log,
     ) -> None:
         self._listener, self._make, self._inside, self._most = listener, make, inside, most
-        self._context, self._handshake_s = context, handshake_s
+        self._context, self._handshake_s, self._log = context, handshake_s, log
+        self._turned_away = 0
         self._loop = asyncio.get_running_loop()
         self._arriving: set[asyncio.Task[None]] = set()
         self._leaving: collections.deque[socket.socket] = collections.deque()
@@ -108,6 +111,7 @@ class Doorway:
 
     def _turn_away(self, peer: socket.socket) -> None:
         """Says why, and waits a little: to close on what it sends would take the answer from it."""
+        self._count_away()
         if self._context():
             peer.close()
             return
@@ -118,6 +122,16 @@ class Doorway:
         if len(self._leaving) > LINGERING:
             self._leaving.popleft().close()
         self._loop.call_later(LINGER_S, self._let_go, peer)
+
+    def _count_away(self) -> None:
+        """A crowd is told of in one line, when a while of it has passed."""
+        if not self._turned_away:
+            self._loop.call_later(TELL_S, self._tell_away)
+        self._turned_away += 1
+
+    def _tell_away(self) -> None:
+        self._log.event("connections_full", most=self._most, turned_away=self._turned_away)
+        self._turned_away = 0
 
     def _let_go(self, peer: socket.socket) -> None:
         if peer in self._leaving:

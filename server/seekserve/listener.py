@@ -97,6 +97,7 @@ class Server(uvicorn.Server):
                     most,
                     lambda: self._certificate.context if self._certificate else None,
                     self._listen.head_s,
+                    self._log,
                 )
             )
 

@@ -315,6 +315,8 @@ async def test_more_connections_than_there_may_be(engine: FakeEngine) -> None:
             assert not answer.done() or answer.result().startswith(b"HTTP/1.1 503")
             assert not answer.done() or b"\r\nretry-after: 2\r\n" in answer.result()
         assert (await gate.ask()).status_code == 200, "whoever is inside is served"
+        full = '"connections_full", "most": 8, "turned_away": 13'
+        await until(lambda: any(full in line for line in gate.lines), "the log to tell")
         for _, writer in crowd:
             writer.close()
         await asyncio.gather(*answers)
