@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -19,10 +20,12 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from seekserve import tls
 from seekserve.app import build
 from seekserve.config import Config, hash_key
 from seekserve.engine.assembly import assemble
 from seekserve.engine.fleet import Fleet
+from seekserve.gateway.closing import Closing
 from seekserve.listener import Server, bound
 from seekserve.log import Log
 from seekserve.settings import Defaults, Dialect, EngineSettings, Limits, Listen, Tier
@@ -197,14 +200,23 @@ async def gateway(
     fleet = fleet or assemble(settings, log)
     with bound(settings.listen) as listener:
         port = listener.getsockname()[1]
-        server = Server.of(build(settings, fleet, log), settings)
+        closing, certificate = Closing(), tls.certificate(settings.listen, log)
+        app = build(settings, fleet, log, closing)
+        server = Server(app, settings, closing, certificate, log)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await until(lambda: server.started or task.done(), "the gateway to listen")
             if ready:
                 await until(lambda: fleet.ready, "an engine to be ready")
+            scheme, trusted = "http", settings.listen.tls_cert
+            verify: Any = True
+            if trusted:
+                scheme, verify = "https", ssl.create_default_context(cafile=trusted)
             async with httpx.AsyncClient(
-                base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE_S
+                base_url=f"{scheme}://127.0.0.1:{port}",
+                trust_env=False,
+                timeout=PATIENCE_S,
+                verify=verify,
             ) as client:
                 yield Gate(settings, fleet, server, port, client, lines)
         finally:

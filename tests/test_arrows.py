@@ -21,7 +21,7 @@ LEAVES = {
 }  # "" is the package itself: its version
 MAY = {
     "cli": {"serving", "verbs", "plan", "screen", "usageverbs", "keyverbs"},
-    "serving": {"app", "choosing", "engine", "screen", "listener"},
+    "serving": {"app", "choosing", "engine", "gateway", "screen", "listener", "tls"},
     "choosing": {"engine", "plan"},
     "verbs": {"plan", "printing", "screen"},
     "usageverbs": {"gateway", "printing"},
@@ -29,7 +29,10 @@ MAY = {
     "keypages": {"gateway"},
     "printing": {"plan", "screen"},
     "screen": {"engine"},
-    "listener": {"gateway"},
+    "listener": {"doorway", "gateway", "tls", "wire"},
+    "doorway": {"wire"},
+    "wire": {"gateway"},
+    "tls": set(),
     "app": {"api", "gateway", "engine"},
     "api": {"gateway", "engine", "dialect"},
     "gateway": {"engine"},
@@ -71,7 +74,8 @@ DOORS = {
     "httptools": {"gateway/connection.py"},
     "httpx": {"engine/probe.py"},
     "yaml": {"config.py", "complaints.py", "plan/catalog.py"},
-    "uvicorn": {"listener.py"},
+    "uvicorn": {"listener.py", "wire.py"},
+    "ssl": {"tls.py", "doorway.py"},
     "typer": {"cli.py", "keyverbs.py", "printing.py", "usageverbs.py", "verbs.py"},
 }
 PURE = ("asyncio", "socket", "subprocess", "httpx", "httptools", "fastapi", "starlette", "uvicorn")

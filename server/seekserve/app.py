@@ -1,9 +1,9 @@
 """The application as a value. Read this first: it is the whole server on one page.
 
-A request walks: Tracing (id, clock) -> Guard (key) -> Straight (the generation routes; FastAPI has the
-rest) -> api (body, dialect) -> Relay (place, engine, bytes). The lifespan starts the engines and
-returns at once, so that /health/live is green while /health/ready still says which stage each engine
-is in.
+A request walks: Tracing (id, clock) -> Guard (key) -> LastOrders (nothing new while the server stops)
+-> Straight (the generation routes; FastAPI has the rest) -> api (body, dialect) -> Relay (place, engine,
+bytes). The lifespan starts the engines and returns at once, so that /health/live is green while
+/health/ready still says which stage each engine is in.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from seekserve.engine.fleet import Fleet
 from seekserve.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.caps import Caps
+from seekserve.gateway.closing import Closing, LastOrders
 from seekserve.gateway.gauges import gauges
 from seekserve.gateway.guard import Guard
 from seekserve.gateway.keywatch import KeyWatch
@@ -41,8 +42,9 @@ ASIDES = 16
 """Counts of tokens that one engine makes at once, beside what it generates."""
 
 
-def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
+def build(config: Config, fleet: Fleet, log: Log, closing: Closing | None = None) -> FastAPI:
     """Everything wired, nothing started: the server starts with the lifespan. Raises StartError."""
+    closing = closing or Closing()
     metrics = Metrics(_registry())
     keys = KeyWatch(config, log)
     metrics.watch(keys.gauges)
@@ -86,6 +88,7 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
                 Tracing, metrics=metrics, log=log, shapes=anthropic.shape, settled=ledger.settle
             ),
             Middleware(Guard, ring=lambda: keys.ring, tier=config.tier),
+            Middleware(LastOrders, closing=closing),
             Middleware(Straight, endpoints=hot),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _no_route},
@@ -96,7 +99,7 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
     app.include_router(anthropic.router(messages))
     app.include_router(embeddings.router(vectors))
     app.include_router(deepseek.router(deepseek.Account(ledger.spent, tier.prices)))
-    app.include_router(ops.router(ops.Ops(fleet, metrics)))
+    app.include_router(ops.router(ops.Ops(fleet, metrics, closing)))
     setattr(app, "openapi", lambda: _openapi(app))  # noqa: B010  FastAPI's own way to replace it
     return app
 

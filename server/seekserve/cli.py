@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from seekserve import __version__
 from seekserve.config import load, state_folder
 from seekserve.errors import StartError
 from seekserve.keyverbs import keys, stored
-from seekserve.settings import Prefer
+from seekserve.settings import Listen, Prefer
 from seekserve.usageverbs import usage
 from seekserve.verbs import add_planning
 
@@ -86,6 +87,24 @@ def serve(
         str | None,
         typer.Option(envvar="SEEKSERVE_ENGINE_API_KEY", help="What attached engines want to see."),
     ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Serve HTTPS with this certificate (PEM; its chain after it), read again when it "
+            "changes. With --tls-key.",
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The certificate's key, without a passphrase."),
+    ] = None,
+    drain: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", help="How long a stop waits for requests that run or wait in line."
+        ),
+    ] = Listen().drain_s,
     log_format: Annotated[
         str, typer.Option(metavar="text|json", help="One line per event, on stderr.")
     ] = "text",
@@ -105,7 +124,13 @@ def serve(
             attach=tuple(engine or ()),
             api_key=api_key,
             engine_key=engine_api_key,
-            listen={"host": host, "port": port},
+            listen={
+                "host": host,
+                "port": port,
+                "tls_cert": tls_cert,
+                "tls_key": tls_key,
+                "drain_s": drain,
+            },
             log_format=log_format,
             state_dir=folder,
             keys_stored=stored(folder),

@@ -1,4 +1,6 @@
-"""The server's own socket and signals: bind first, so that a taken port is told before an engine starts."""
+"""The server's own socket, signals and end: bind first, so that a taken port is told before an engine
+starts; and stop last, when what came before the signal has its answer.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +8,27 @@ import asyncio
 import errno
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import cast
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from seekserve.config import Config
+from seekserve.doorway import Doorway, seats
 from seekserve.errors import ConfigError, PortTaken
-from seekserve.gateway.outlet import WRITER
+from seekserve.gateway.closing import Closing
+from seekserve.log import Log
 from seekserve.settings import Listen
+from seekserve.tls import Certificate
+from seekserve.wire import HttpProtocol
 
 BACKLOG = 2048
-MAX_EARLY = 64 * 1024
-MAX_HEAD = 64 * 1024
-TOO_LONG_A_HEAD = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\n"
-    b"content-length: 46\r\nconnection: close\r\n\r\nThe headers are over 64 KiB. Send fewer ones.\n"
-)
+TICKS = 5
+"""Of uvicorn's ten a second: in so many every connection has been looked at."""
+STEP_S, TELL_S = 0.05, 2.0
+LAST_WORDS_S = 1
+"""After the drain: for error events to be written, and for clients to read what they were sent."""
 
 
 @contextmanager
@@ -55,134 +56,91 @@ def _why(listen: Listen, error: OSError) -> PortTaken | ConfigError:
     return ConfigError(f"Cannot listen on {listen.host}:{listen.port}: {error.strerror or error}.")
 
 
-@dataclass(slots=True)
-class Watched:
-    """Of one connection: who wants to hear that it was lost, and what to do when nobody does any more."""
-
-    over: Callable[[], None]
-    by: set[Callable[[], None]] = field(default_factory=set)
-
-
-class ChunkWriter:
-    """Frames parts as HTTP chunks and writes them at once: `gateway.outlet.Writer` on uvicorn.
-
-    `watched` is the connection's own: who hears that it was lost.
-    """
-
-    __slots__ = ("_flow", "_transport", "_watched")
-
-    def __init__(self, transport: asyncio.Transport, flow: FlowControl, watched: Watched) -> None:
-        self._transport, self._flow, self._watched = transport, flow, watched
-
-    def write(self, data: bytes) -> bool:
-        if not self._transport.is_closing():
-            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-        return not self._flow.write_paused
-
-    @property
-    def room(self) -> bool:
-        return not self._flow.write_paused
-
-    async def drain(self) -> None:
-        await self._flow.drain()
-
-    def drop(self) -> None:
-        self._transport.abort()
-
-    def watch(self, lost: Callable[[], None]) -> bool:
-        self._watched.by.add(lost)
-        self._flow.resume_reading()  # uvicorn pauses after 64 KiB of body, and a pause hides the end
-        return not self._transport.is_closing()
-
-    def unwatch(self, lost: Callable[[], None]) -> None:
-        self._watched.by.discard(lost)
-        self._watched.over()
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, which also lends its requests a writer.
-
-    While an answer is watched the socket stays read, or its end would go unheard. What comes is a
-    pipelined request: it waits unparsed, and more of it than MAX_EARLY ends the connection.
-    """
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._early = b""
-        self._in_head, self._ended, self._head = True, False, 0
-        self._watched = Watched(self._soon)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        for lost in tuple(self._watched.by):
-            lost()
-
-    def data_received(self, data: bytes) -> None:
-        if not self._watched.by and not self._early:
-            self._parse(data)
-            return
-        self._early += data
-        if len(self._early) > MAX_EARLY:
-            self.transport.close()
-
-    def _parse(self, data: bytes) -> None:
-        """Hands on to the parser, which keeps a head of any length: one over MAX_HEAD ends the connection."""
-        self._ended = False
-        super().data_received(data)
-        self._head = self._head + len(data) if self._in_head and not self._ended else 0
-        if self._head > MAX_HEAD and not self.transport.is_closing():
-            self.transport.write(TOO_LONG_A_HEAD)
-            self.transport.close()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._in_head = self._ended = True
-        super().on_message_complete()
-
-    def _soon(self) -> None:
-        self.loop.call_soon(self._resume)
-
-    def _resume(self) -> None:
-        """Hands on what came early, before anything that comes now."""
-        if self._watched.by or self.transport.is_closing():
-            return
-        early, self._early = self._early, b""
-        if early:
-            self.data_received(early)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        lent = {WRITER: ChunkWriter(self.transport, self.flow, self._watched)}
-        self.scope["extensions"] = cast(dict[str, dict[object, object]], lent)
-
-
 class Server(uvicorn.Server):
     """uvicorn, with signals ours: the first asks it to finish, the second to drop what runs.
 
-    `stopping` hears of each, and whether it is not the first.
+    From the first on new requests are refused, while those that run or wait have `drain_s` to end.
+    `stopping` hears of each signal, and whether it is not the first; `draining`, while that takes long,
+    of how many still run and the seconds they have left.
     """
 
     stopping: Callable[[bool], None] = staticmethod(lambda again: None)
+    draining: Callable[[int, float], None] = staticmethod(lambda running, left_s: None)
 
-    @classmethod
-    def of(cls, app: ASGIApp, config: Config) -> Server:
-        return cls(
-            uvicorn.Config(
-                app,
-                http=HttpProtocol,
-                loop="none",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,  # nothing here looks at the client's address
-                server_header=False,
-                lifespan="on",
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=round(config.listen.drain_s),
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: Config,
+        closing: Closing | None = None,
+        certificate: Certificate | None = None,
+        log: Log | None = None,
+    ) -> None:
+        super().__init__(_quiet(app))
+        self._listen, self._running = config.listen, config.tier.limits.running
+        self._closing, self._certificate = closing or Closing(), certificate
+        self._log = log or Log(config.log_format)
+        self._doorways: list[Doorway] = []
+        self._unseen: list[HttpProtocol] = []
+        self._share = 1
+
+    # In uvicorn's order.
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])  # the lifespan alone
+        most = seats(self._listen.connections, self._running, self._log)
+        for listener in sockets or ():
+            self._doorways.append(
+                Doorway(
+                    listener,
+                    self._protocol,
+                    lambda: len(self.server_state.connections),
+                    most,
+                    lambda: self._certificate.context if self._certificate else None,
+                    self._listen.head_s,
+                    self._log,
+                )
             )
-        )
+
+    def _protocol(self) -> HttpProtocol:
+        state = self.server_state
+        return HttpProtocol(self.config, state, self.lifespan.state, self._listen, self._closing)
+
+    async def main_loop(self) -> None:
+        async with self._watched():
+            await super().main_loop()
+            await self._finish()
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        if self._certificate is None:
+            yield
+            return
+        async with self._certificate:
+            yield
+
+    async def on_tick(self, counter: int) -> bool:
+        self._look()
+        return await super().on_tick(counter)
+
+    def _look(self) -> None:
+        """At some of the connections each time, so that thousands of them stall nobody's stream."""
+        if not self._unseen:
+            self._unseen = list(self._connections())
+            self._share = -(-len(self._unseen) // TICKS)
+        now = asyncio.get_running_loop().time()
+        for connection in self._unseen[-self._share :]:
+            connection.look(now)
+        del self._unseen[-self._share :]
+
+    def _connections(self) -> Iterator[HttpProtocol]:
+        return (one for one in self.server_state.connections if isinstance(one, HttpProtocol))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for doorway in self._doorways:
+            await doorway.close()
+        await super().shutdown(sockets)
+
+    # The end.
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -199,3 +157,44 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         self.stopping(self.should_exit)
         self.force_exit, self.should_exit = self.should_exit, True
+        self._close_to_new()
+
+    def _close_to_new(self) -> None:
+        self._closing.begin()
+        for connection in self._connections():
+            connection.be_last()
+
+    async def _finish(self) -> None:
+        """Waits for what runs and what is in line. What is left when its time is over is told so."""
+        self._close_to_new()
+        await self._wait(self._listen.drain_s)
+        if not self.force_exit:
+            for task in self.server_state.tasks:
+                task.cancel()
+            await self._wait(LAST_WORDS_S)
+
+    async def _wait(self, patience_s: float) -> None:
+        clock = asyncio.get_running_loop().time
+        told_at, deadline = clock(), clock() + patience_s
+        while self.server_state.tasks and not self.force_exit and clock() < deadline:
+            await asyncio.sleep(STEP_S)
+            self._look()
+            if clock() - told_at > TELL_S:
+                told_at = clock()
+                self.draining(len(self.server_state.tasks), deadline - told_at)
+
+
+def _quiet(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=HttpProtocol,
+        ws="none",  # what is installed beside us must not open a door that nobody guards
+        loop="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # nothing here looks at the client's address
+        server_header=False,
+        lifespan="on",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=LAST_WORDS_S,
+    )

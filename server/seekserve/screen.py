@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.status import Status
 from rich.text import Text
 
 from seekserve.config import Config
@@ -36,6 +37,7 @@ class Screen:
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, str] = {}
+        self._waiting: Status | None = None
 
     @contextmanager
     def progress(self) -> Iterator[None]:
@@ -101,6 +103,20 @@ class Screen:
         told = "Stopping at once." if again else "Stopping. Once more drops what still runs."
         self.console.print(told, highlight=False)
 
+    def draining(self, running: int, left_s: float) -> None:
+        """A stop that takes long: one live line of what it waits for."""
+        what = "1 request still runs" if running == 1 else f"{running} requests still run"
+        words = f"{what}; at most {left_s:.0f} s more"
+        if self._waiting is None:
+            self._waiting = self.console.status(words)
+            self._waiting.start()
+        self._waiting.update(words)
+
+    def stopped(self) -> None:
+        """Nothing runs any more."""
+        if self._waiting:
+            self._waiting.stop()
+
     def warned(self, config: Config) -> None:
         """What whoever starts it should know before anything else."""
         if config.no_auth and not config.listen.loopback:
@@ -126,7 +142,7 @@ class Screen:
 def base_url(config: Config, port: int) -> str:
     host = config.listen.host
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{host}:{port}/v1"
+    return f"http{'s' if config.listen.tls_cert else ''}://{host}:{port}/v1"
 
 
 def _door(config: Config) -> str:

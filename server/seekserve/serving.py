@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
 
 import uvloop
 
+from seekserve import tls
 from seekserve.app import build
 from seekserve.choosing import choose
 from seekserve.config import Config
@@ -14,6 +16,7 @@ from seekserve.engine.assembly import Launching, assemble
 from seekserve.engine.engine import State
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import EngineFailed
+from seekserve.gateway.closing import Closing
 from seekserve.listener import Server, bound
 from seekserve.log import Log
 from seekserve.screen import Screen
@@ -31,15 +34,18 @@ def run(config: Config, screen: Screen, prefer: Prefer | None = None) -> None:
 async def _serve(config: Config, screen: Screen, launching: Launching | None) -> None:
     log = Log(config.log_format)
     with bound(config.listen) as listener:
+        certificate, closing = tls.certificate(config.listen, log), Closing()
         fleet = assemble(config, log, launching)
-        server = Server.of(build(config, fleet, log), config)
-        server.stopping = screen.stopping
+        app = build(config, fleet, log, closing)
+        server = Server(app, config, closing, certificate, log)
+        server.stopping, server.draining = screen.stopping, _telling(screen, log)
         _settle_memory()
         fleet.listen(screen.heard)
         watcher = asyncio.create_task(
             _watch(screen, fleet, config, listener.getsockname()[1], server)
         )
         await server.serve(sockets=[listener])
+        screen.stopped()
         watcher.cancel()
     if failed := [s for s in fleet.snapshots() if s.state is State.FAILED]:
         raise EngineFailed(f"The engine failed: {failed[0].cause}", failed[0].todo)
@@ -55,6 +61,13 @@ async def _watch(screen: Screen, fleet: Fleet, config: Config, port: int, server
     while not fleet.failed:
         await asyncio.sleep(0.5)
     server.should_exit = True
+
+
+def _telling(screen: Screen, log: Log) -> Callable[[int, float], None]:
+    """How a stop that takes long is told: to a person who waits, or to the log."""
+    if screen.console.is_terminal:
+        return screen.draining
+    return lambda running, left_s: log.event("draining", running=running, left_s=left_s)
 
 
 def _settle_memory() -> None:

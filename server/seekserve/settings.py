@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -177,12 +178,27 @@ class Tier(Frozen):
 
 
 class Listen(Frozen):
+    """Where the server listens, and how long it waits for clients: for a head (`head_s`), for one that
+    does not read (`unread_s`), and when it stops for what still runs (`drain_s`).
+    """
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     keepalive_s: Seconds = 15
     bridge_after_s: Seconds = 45
     idle_s: Seconds = 600
-    drain_s: Seconds = 5
+    drain_s: Seconds = 30
+    head_s: Seconds = 10
+    unread_s: Seconds = 60
+    connections: Positive = 4096
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    @model_validator(mode="after")
+    def certificate_whole(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key go together: a certificate and its key")
+        return self
 
     @property
     def loopback(self) -> bool:

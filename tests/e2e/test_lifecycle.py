@@ -57,7 +57,7 @@ def shared_memory() -> set[str]:
 
 def test_start_serve_and_stop() -> None:
     before = shared_memory()
-    with serve("--tier", "demo") as server, server.client() as client:
+    with serve("--tier", "demo", "--drain", "3") as server, server.client() as client:
         until(lambda: "starting" in server.said(), "nothing was said", 30)
         until(lambda: _live(client), "not live", 30)
         starting = client.get("/health/ready")

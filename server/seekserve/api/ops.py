@@ -14,6 +14,7 @@ from seekserve import __version__
 from seekserve.engine import exposition
 from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.fleet import Fleet
+from seekserve.gateway.closing import Closing
 from seekserve.gateway.trace import trace_of
 from seekserve.metrics import Metrics, Reading
 
@@ -21,8 +22,8 @@ PAGE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Ops:
-    def __init__(self, fleet: Fleet, metrics: Metrics) -> None:
-        self._fleet, self._metrics = fleet, metrics
+    def __init__(self, fleet: Fleet, metrics: Metrics, closing: Closing) -> None:
+        self._fleet, self._metrics, self._closing = fleet, metrics, closing
         metrics.watch(self._gauges)
 
     async def live(self, request: Request) -> Response:
@@ -31,13 +32,17 @@ class Ops:
         return JSONResponse({"status": "live"})
 
     async def ready(self, request: Request) -> Response:
-        """200 when an engine can answer; else 503 with the stage of each. Open to everybody."""
+        """200 when an engine can answer; 503 while none can, with the stage of each, and from the signal
+        to stop on. Open to everybody.
+        """
         trace_of(request.scope).route = "health"
         engines = [_public(snapshot) for snapshot in self._fleet.snapshots()]
         status = "ready" if self._fleet.ready else "not ready"
-        code = 200 if self._fleet.ready else 503
-        headers = {} if self._fleet.ready else {"retry-after": "5"}
-        return JSONResponse({"status": status, "engines": engines}, code, headers)
+        if self._closing.begun:
+            status = "draining"
+        if status == "ready":
+            return JSONResponse({"status": status, "engines": engines})
+        return JSONResponse({"status": status, "engines": engines}, 503, {"retry-after": "5"})
 
     async def metrics(self, request: Request) -> Response:
         """The gateway's series, then each engine's own `vllm:` series, in Prometheus' format."""

@@ -19,7 +19,6 @@ from seekserve.gateway.ask import Pinging, Voice
 from seekserve.gateway.trace import refuse, trace_of
 
 WRITER = "seekserve.writer"
-UNREAD_S = 60.0  # a client that does not read for so long has left
 KEEP_ALIVE = b": keep-alive\n\n"
 JSON_HEADERS = [(b"content-type", b"application/json")]
 STREAM_HEADERS = [
@@ -34,7 +33,12 @@ class ClientGone(Exception):
 
 
 class Writer(Protocol):
-    """Writes parts of a response whose head was sent without a length."""
+    """Writes parts of a response whose head was sent without a length.
+
+    A client that does not read for `unread_s` has left.
+    """
+
+    unread_s: float
 
     @property
     def room(self) -> bool:
@@ -98,16 +102,16 @@ class Outlet:
 
     async def whole(self, body: bytes) -> None:
         await self.start([*JSON_HEADERS, (b"content-length", str(len(body)).encode())])
-        patience_s = UNREAD_S * (1 + len(body) / 2**20)
+        patience_s = self.writer.unread_s * (1 + len(body) / 2**20)
         await self._sent({"type": "http.response.body", "body": body}, patience_s)
 
     async def end(self) -> None:
         await self._sent({"type": "http.response.body", "body": b""})
 
-    async def _sent(self, message: Message, patience_s: float = UNREAD_S) -> None:
+    async def _sent(self, message: Message, patience_s: float | None = None) -> None:
         """Raises ClientGone, and drops the connection, when the client does not read on."""
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(patience_s or self.writer.unread_s):
                 await self.send(message)
         except TimeoutError:
             self.writer.drop()
@@ -116,7 +120,7 @@ class Outlet:
     async def read_on(self) -> None:
         """Waits until the client has read some. Raises ClientGone when it does not."""
         try:
-            async with asyncio.timeout(UNREAD_S):
+            async with asyncio.timeout(self.writer.unread_s):
                 await self.writer.drain()
         except TimeoutError:
             self.writer.drop()
