@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from seekserve.app import build
 from seekserve.config import Config, hash_key
 from seekserve.engine.fleet import Fleet, assemble
+from seekserve.engine.probe import PLAIN
 from seekserve.listener import Server, bound
 from seekserve.log import Log
 from seekserve.settings import Defaults, Dialect, EngineSettings, Limits, Listen, Tier
@@ -186,6 +187,15 @@ def samples(page: str) -> dict[str, float]:
     return found
 
 
+class Prompt(Server):
+    """Ends as soon as it is asked: uvicorn looks ten times a second, and hundreds of tests wait for it."""
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        while not await self.on_tick(1):
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def gateway(
     settings: Config, fleet: Fleet | None = None, ready: bool = True
@@ -196,14 +206,17 @@ async def gateway(
     fleet = fleet or assemble(settings, log)
     with bound(settings.listen) as listener:
         port = listener.getsockname()[1]
-        server = Server.of(build(settings, fleet, log), settings)
+        server = Prompt.of(build(settings, fleet, log), settings)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await until(lambda: server.started or task.done(), "the gateway to listen")
             if ready:
                 await until(lambda: fleet.ready, "an engine to be ready")
             async with httpx.AsyncClient(
-                base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE_S
+                base_url=f"http://127.0.0.1:{port}",
+                trust_env=False,
+                timeout=PATIENCE_S,
+                verify=PLAIN,
             ) as client:
                 yield Gate(settings, fleet, server, port, client, lines)
         finally:
