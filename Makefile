@@ -1,5 +1,6 @@
 # setup: the .venv with everything · run: the demo tier on 127.0.0.1:8000 · test: the whole suite · bench: the figures
 PYTHON ?= python3
+JOBS   ?= 2
 EXTRA  ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 PORT   ?= 8000
 BIN    := .venv/bin
@@ -30,7 +31,7 @@ run: setup
 	@exec $(BIN)/seekserve serve --tier demo --port $(PORT)
 
 test: setup check
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
