@@ -25,6 +25,7 @@ TOGETHER = {
 """What stays on one worker when pytest runs on several: one real engine, one import of vLLM and torch."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(HERE)
