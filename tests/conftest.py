@@ -7,31 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
 
 from tests.support import FakeEngine, Gate, config, fake_engine, gateway
 
-HERE = Path(__file__).parent
-TOGETHER = {
-    "e2e": "engine",
-    "demo": "libraries",
-    "plan/test_commands.py": "libraries",
-    "plan/test_ladder.py": "libraries",
-    "plan/test_templates.py": "libraries",
-}
-"""What stays on one worker when pytest runs on several: one real engine, one import of vLLM and torch."""
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Asked only where pytest-xdist runs; without it the tests run one by one."""
+    from tests.workers import Grouped
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        path = item.path.relative_to(HERE)
-        group = TOGETHER.get(path.parts[0]) or TOGETHER.get(path.as_posix())
-        if group:
-            item.add_marker(pytest.mark.xdist_group(group))
+    return Grouped(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(optionalhook=True)

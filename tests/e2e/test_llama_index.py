@@ -1,4 +1,4 @@
-"""LlamaIndex's DeepSeek client, in a venv laid over ours: it wants `openai` below 3, the other tests above."""
+"""LlamaIndex's DeepSeek client, in a venv laid over ours: it wants `openai` below 3, other tests above."""
 
 from __future__ import annotations
 
