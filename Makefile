@@ -1,5 +1,6 @@
 # setup: the .venv with everything · run: the demo tier on 127.0.0.1:8000 · test: the whole suite · bench: the figures
 PYTHON ?= python3
+JOBS   ?= 2
 EXTRA  ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 PORT   ?= 8000
 BIN    := .venv/bin
@@ -19,8 +20,10 @@ setup: .venv/.$(EXTRA)
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || \
 	  { echo "No venv module. On Debian and Ubuntu: sudo apt-get install python3-venv"; rm -rf .venv; exit 1; }
 	@echo "Installing seekserve with the $(EXTRA) engine into .venv (about a minute on a fast line) ..."
-	@$(BIN)/pip install --progress-bar on -e ".[$(EXTRA),dev]" || \
-	  { test "$(EXTRA)" = cpu && $(BIN)/pip install --extra-index-url $(TORCH_CPU_INDEX) -e ".[$(EXTRA),dev]"; }
+	@$(BIN)/pip install --no-compile --progress-bar on -e ".[$(EXTRA),dev]" || \
+	  { test "$(EXTRA)" = cpu && $(BIN)/pip install --no-compile --extra-index-url $(TORCH_CPU_INDEX) -e ".[$(EXTRA),dev]"; }
+	@# pip would compile on one core, and says nothing of files that do not.
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 	@# A torchvision built for another torch breaks "import vllm", and text models need none.
 	@$(BIN)/python -c 'import torchvision' 2>/dev/null || \
 	  $(BIN)/pip uninstall -q -y torchvision torchaudio torchcodec 2>/dev/null
@@ -30,7 +33,7 @@ run: setup
 	@exec $(BIN)/seekserve serve --tier demo --port $(PORT)
 
 test: setup check
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

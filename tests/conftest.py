@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 import uvloop
 
 from tests.support import FakeEngine, Gate, config, fake_engine, gateway
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Asked only where pytest-xdist runs; without it the tests run one by one."""
+    from tests.workers import Grouped
+
+    return Grouped(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(optionalhook=True)

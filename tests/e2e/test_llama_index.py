@@ -1,10 +1,11 @@
-"""LlamaIndex's DeepSeek client, in a venv of its own: it wants `openai` below 3, the other tests above."""
+"""LlamaIndex's DeepSeek client, in a venv laid over ours: it wants `openai` below 3, other tests above."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import venv
 from pathlib import Path
@@ -21,13 +22,18 @@ INSTALL = ("install", "--quiet", "--no-compile", "--disable-pip-version-check")
 
 @pytest.fixture(scope="module")
 def python(request: pytest.FixtureRequest) -> Path:
-    """The venv's, made once per version and kept in pytest's cache."""
+    """The venv's, made once per version and kept in pytest's cache. What it does not need otherwise it
+    takes from ours, through a .pth: a third of the time.
+    """
     cache = request.config.cache
     assert cache is not None, "these tests need pytest's cache"
     home = cache.mkdir("venvs") / "_".join(PACKAGES)
     if not home.exists():
         fresh = Path(tempfile.mkdtemp(dir=home.parent))
         venv.create(fresh)
+        inside = {"base": str(fresh), "platbase": str(fresh)}
+        beneath = Path(sysconfig.get_path("purelib", "venv", inside)) / "ours.pth"
+        beneath.write_text(sysconfig.get_path("purelib") + "\n")
         pip = (sys.executable, "-m", "pip", "--python", str(fresh / "bin" / "python"))
         subprocess.run([*pip, *INSTALL, *PACKAGES], check=True, timeout=200)
         fresh.rename(home)

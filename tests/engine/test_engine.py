@@ -141,7 +141,7 @@ async def test_a_crash_after_ready_is_a_restart(tmp_path: Path) -> None:
 
 async def test_a_crash_is_noticed_while_a_worker_lives_on(tmp_path: Path) -> None:
     holder = tmp_path / "holder"
-    async with living(launched(tmp_path, "--holder", str(holder))) as life:
+    async with living(launched(tmp_path, "--holder", str(holder), stop_grace_s=1)) as life:
         await life.becomes(State.READY)
         worker = int(holder.read_text())
         holder.unlink()

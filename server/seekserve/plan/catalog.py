@@ -7,6 +7,7 @@ names the nearest. Every entry carries where its figures come from and how sure 
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
@@ -122,7 +123,16 @@ def _find(
 
 def load_catalog(folder: Path | None = None) -> Catalog:
     """The shipped catalog, or one in `folder`. Raises ConfigError naming the file and the field."""
-    folder = folder or configs_dir() / "catalog"
+    return _shipped() if folder is None else _read(folder)
+
+
+@functools.cache
+def _shipped() -> Catalog:
+    """Read once a process: what is shipped does not change while it runs."""
+    return _read(configs_dir() / "catalog")
+
+
+def _read(folder: Path) -> Catalog:
     pages = {
         name: _page(folder / f"{name}.yaml") for name in ("accelerators", "platforms", "models")
     }
