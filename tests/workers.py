@@ -17,7 +17,7 @@ TOGETHER = {
 }
 
 
-class Grouped(LoadScopeScheduling):
+class Grouped(LoadScopeScheduling):  # type: ignore[misc]  # it comes without types
     """The largest groups begin, the others are handed out one by one."""
 
     def _split_scope(self, nodeid: str) -> str:
