@@ -173,6 +173,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=HttpProtocol,
+                ws="none",
                 loop="none",
                 log_config=None,
                 access_log=False,
