@@ -87,6 +87,7 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
         ],
         exception_handlers={Refusal: _refused, HTTPException: _no_route},
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # a redirect is made of the Host header, which is the client's
     )
     app.include_router(openai.router(endpoints))
