@@ -101,7 +101,7 @@ class Limits(Frozen):
     logit_bias: Positive = 1024
     schema_parts: Positive = 32768
     strict_parts: Positive = 4096
-    pattern_states: Positive = 2048
+    pattern_states: Positive = 1024
     wrong_keys_per_min: Positive = 20
 
 

@@ -78,8 +78,8 @@ TWISTED = (
     "//v1/chat/completions", "/v1//chat/completions", "/v1/./chat/completions", "/v1/chat/completions/",
     "/v1/../v1/chat/completions", "/v1/chat/completions;x", "/v1/chat/completions%00", "/V1/CHAT/COMPLETIONS",
     "/v1\\chat\\completions", "/v1/chat/completions%20", "/.//v1/chat/completions",
-    "/health/live/../../tokenize", "/health/live//", "/health/live%2f..%2f..%2ftokenize", "/health/live/tokenize",
-    "/health/live;/../../metrics",
+    "/health/live/../../tokenize", "/health/live//", "/health/live%2f..%2f..%2ftokenize",
+    "/health/live/tokenize", "/health/live;/../../metrics",
     "/anthropic//v1/messages", "/metrics/", "//metrics", "/./metrics", "/v1/metrics",
 )  # fmt: skip
 TARGETS = (

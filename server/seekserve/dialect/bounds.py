@@ -35,7 +35,7 @@ def check(asked: Mapping[str, Any], limits: Limits) -> None:
             held += size
             _most(path, held, limits.strict_parts, "values that the engine holds answers to")
             states += schemas.check(schema, path)
-            _most(path, states, limits.pattern_states, "states of patterns")
+            _most(path, states, limits.pattern_states, "states of patterns and lengths")
 
 
 def _schemas(asked: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:

@@ -18,6 +18,7 @@ UNROLLED = 128
 DEEP = 32
 FAR = 10**9
 """What larger numbers count as: products of them stay small."""
+_MANY = re.compile(r"[a-d]-[m-z]|[A-D]-[M-Z]|\\[DSWwpPu]|[^\x00-\x7f]")
 _COUNTED = re.compile(r"\{(\d+)(,?)(\d*)\}")
 _LOOKS = ("?=", "?!", "?<=", "?<!")
 
@@ -39,8 +40,10 @@ class _Part(NamedTuple):
 
 
 _ONE = _Part(1, 1)
-_WIDE = _Part(1, 20)
-"""Any character, or any but some: every token of a vocabulary may go on from there."""
+_WIDE = _Part(1, 40)
+"""Any character, or most letters: much of a vocabulary may go on from there."""
+WIDER = 5
+"""What such a character costs where it is counted, against one of a few."""
 
 
 def states(pattern: str) -> int:
@@ -120,7 +123,7 @@ class _Reader:
         if not found:
             raise Unfit("opens a [ that it does not close")
         self.at = found.end()
-        return _WIDE if found[0].startswith("^") or "\\" in found[0] else _ONE
+        return _WIDE if found[0].startswith("^") or _MANY.search(found[0]) else _ONE
 
     def _escaped(self) -> _Part:
         char = self._text[self.at : self.at + 1]
@@ -131,7 +134,7 @@ class _Reader:
             raise Unfit("refers back to a group, which no automaton can")
         if char in "bBAZzG":
             return _Part()
-        return _WIDE if char in "DSWpP" else _ONE
+        return _WIDE if char in "DSWwpP" else _ONE
 
     def _repeated(self, part: _Part) -> _Part:
         """With the quantifier behind it, if there is one; a lazy or possessive mark changes nothing."""
@@ -177,7 +180,8 @@ def _times(part: _Part, counted: re.Match[str]) -> _Part:
     if part.endless and most > 1:
         raise Unfit("counts what repeats without end, such as (a+){2,9}: write one of the two")
     written = min(part.written * max(most, 1), FAR)
-    states = min(most, UNROLLED) if part in (_ONE, _WIDE) else written
+    single = min(most, UNROLLED) * (WIDER if part == _WIDE else 1)
+    states = single if part in (_ONE, _WIDE) else written
     loose = (most - least) * (part.written > 1) + part.loose * max(most, 1)
     return _Part(
         states, written, min(loose + (least == 0), FAR), bool(counted[2]) and not counted[3]

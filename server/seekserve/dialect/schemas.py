@@ -1,8 +1,8 @@
 """A client's JSON schema before an engine compiles it: its size, and what compiling would choke on. Pure.
 
 Measured with xgrammar 0.2.8 and a vocabulary of 127,000 on two cores: 2,000 optional properties in one
-object take 9 s, an enum of 10,000 takes 3 s, a bad pattern never ends (`patterns`). Counts such as maxItems
-cost the same however large, references that go in a circle nothing: those need no bound but the engine's.
+object take 9 s, an enum of 10,000 takes 3 s, 200 different maxLengths are not done after 25 s, nor is a bad
+pattern (`patterns`). Counts of items cost the same however large, and references that go in a circle nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from seekserve.errors import BadRequest
 TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 DEEP = 60
 """vLLM 0.32 refuses what nests deeper than 64."""
+LENGTH = 32
+"""What a bound on a text's length costs, whatever the bound, in states of a pattern."""
 OPTIONAL = 500
 """Properties of one object that may be left out: any may follow any."""
 COUNT = 2**31 - 1
@@ -56,7 +58,7 @@ def _parts(value: Any) -> Collection[Any]:
 
 
 def check(schema: Any, path: str) -> int:
-    """The states of all its patterns. Raises BadRequest naming the place in the schema."""
+    """The states of all its patterns and lengths. Raises BadRequest naming the place in the schema."""
     states = 0
     for at, here in _inside(schema, path):
         _type(here.get("type"), at)
@@ -64,6 +66,7 @@ def check(schema: Any, path: str) -> int:
         _counts(here, at)
         _properties(here, at)
         states += sum(_states(pattern, where) for pattern, where in _patterns(here, at))
+        states += LENGTH * ("maxLength" in here or "minLength" in here)
     return states
 
 
