@@ -211,6 +211,8 @@ LARGE: list[tuple[str, dict[str, Any]]] = [
     (RESPONSES, {"input": [USER] * 4097}),
     (EMBED, {"input": ["x"] * 65}),
     (EMBED, {"dimensions": 2**31}),
+    (CHAT, {"repetition_detection": {"max_pattern_size": 10**9, "min_count": 2}}),
+    (CHAT, {"repetition_detection": {"max_pattern_size": 9, "min_count": 10**9}}),
     (CHAT, {"user_id": "x" * 513}),
     (MESSAGES, {"metadata": {"user_id": "x" * 1025}}),
     (RESPONSES, {"metadata": {str(n): "x" for n in range(17)}}),
@@ -291,6 +293,7 @@ READ = {
     "(?:a)(?P<n>b)(?<m>c)": 3, r"\(\)\[\]": 4, "[]a]": 1, r"[\]]": 1, "{}": 2, "a{,5}": 5, "a{": 2,
 }  # fmt: skip
 UNREAD = (
+    "a\0b",
     "(.{1,5}){1,5}",
     "(", ")", "(()", "[", "[a", "*", "a|*", "\\", r"(a)\1", r"\k<n>", "(?=a)", "(?!a)", "(?<=a)", "(?<!a)",
     "(?i)a", "(?P=n)", "(?#c)", "(?>a)", "(a+)+", "(a*)*", "((a+)+)+", "(a+){2,9}", "(?:(?:x*)){3}", "a{3,1}",

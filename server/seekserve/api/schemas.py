@@ -137,6 +137,14 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = False
 
 
+class Repetition(BaseModel):
+    """The engine looks for it at every token, in time that grows with the square of these."""
+
+    max_pattern_size: int = Field(0, ge=0, le=64, description="Tokens.")
+    min_pattern_size: int = Field(0, ge=0, le=64)
+    min_count: int = Field(0, ge=0, le=64)
+
+
 class TemplateSwitches(BaseModel):
     model_config = ConfigDict(extra="allow")
     thinking: bool | None = None
@@ -182,7 +190,7 @@ class Sampling(Body):
         max_length=512,
         description="Your user: keeps its part of the prefix cache apart from others'.",
     )
-    repetition_detection: dict[str, Any] | None = None
+    repetition_detection: Repetition | None = None
     response_format: ResponseFormat | None = None
 
 

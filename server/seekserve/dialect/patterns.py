@@ -12,10 +12,13 @@ from typing import NamedTuple
 
 CHARS = 2048
 STATES = 512
+"""Of one pattern: `(.{1,5}){1,5}`, twice in a schema, is more than 25 s."""
 LOOSE = 64
+"""As many `[a-z]?` in a row take a second, twice as many nine."""
 UNROLLED = 128
 """A single character counted further than this is kept as a count."""
 DEEP = 32
+"""Groups in groups: they are read by recursion."""
 FAR = 10**9
 """What larger numbers count as: products of them stay small."""
 _MANY = re.compile(r"[a-d]-[m-z]|[A-D]-[M-Z]|\\[DSWwpPu]|[^\x00-\x7f]")
@@ -50,6 +53,8 @@ def states(pattern: str) -> int:
     """How many states it comes to. Raises Unfit for what an engine would not do, or not soon."""
     if len(pattern) > CHARS:
         raise Unfit(f"is {len(pattern)} characters long; at most {CHARS} here")
+    if "\0" in pattern:
+        raise Unfit("holds a NUL character")
     reader = _Reader(pattern)
     whole = reader.branches(0)
     if reader.at < len(pattern):
