@@ -187,3 +187,32 @@ async def test_two_hosts_are_refused(closed: Gate) -> None:
 async def test_no_redirect_is_made_of_the_host(closed: Gate) -> None:
     for path in ("/v1/models/", "/v1/chat/completions/", "/metrics/", "/docs/"):
         assert await status(closed, "GET", path, WITH_KEY, host="evil.example") in (404, 405), path
+
+
+SMUGGLED = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer x\r\n\r\n"
+FRAMES = (
+    (b"content-length: 4\r\ntransfer-encoding: chunked", b"0\r\n\r\n" + SMUGGLED),
+    (b"content-length: 0\r\ncontent-length: 90", SMUGGLED),
+    (b"content-length: +4", b"{}  "),
+    (b"content-length: 4, 4", b"{}  "),
+    (b"transfer-encoding: chunked\r\ntransfer-encoding: identity", b"0\r\n\r\n"),
+    (b"transfer-encoding: xchunked", b"0\r\n\r\n"),
+    (b"transfer-encoding : chunked", b"0\r\n\r\n"),
+    (b"content-length: 2\r\n folded: yes", b"{}"),
+    (b"x: a\nauthorization: Bearer " + KEY.encode(), b""),
+    (b"x: a\rauthorization: Bearer " + KEY.encode(), b""),
+)
+
+
+async def test_no_second_request_hides_in_a_body(closed: Gate, engine: FakeEngine) -> None:
+    """Two lengths, or a length that is none: a proxy before us and we would disagree where it ends."""
+    before = len(engine.state()["seen"])
+    for lines, body in FRAMES:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n" + lines + b"\r\n\r\n"
+        reader, writer = await raw(closed.port, head + body)
+        writer.write_eof()
+        told = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        answers = [line.split()[1] for line in told.split(b"\r\n") if line.startswith(b"HTTP/1.1")]
+        assert answers in ([b"400"], []), (lines, told)
+    assert len(engine.state()["seen"]) == before
