@@ -4,7 +4,7 @@
 
 Knobs of the process shape its start and end (`--help` lists them); flags it does not know are
 ignored, since a launcher passes vLLM's. What happens to one request is chosen by its text, see
-`fake_answers`. /metrics tells how many requests run, /seen lists the bodies that came.
+`fake_answers`. /metrics tells how many requests run, /seen lists the heads and bodies that came.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Engine:
                 size = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
                 body = await reader.readexactly(int(size[1]) if size else 0)
                 method, path, _ = head.split(" ", 2)
-                await self.route(reader, writer, method, path, body)
+                await self.route(reader, writer, method, path, body, head)
         writer.close()
 
     async def route(
@@ -82,10 +82,11 @@ class Engine:
         method: str,
         path: str,
         body: bytes,
+        head: str,
     ) -> None:
         if method == "POST":
             asked = json.loads(body)
-            self.seen.append({"path": path, "body": asked})
+            self.seen.append({"path": path, "body": asked, "head": head})
             await self.work(reader, Answer(self, writer, path, asked).run())
             return
         pages: dict[str, tuple[str, str]] = {"/v1/models": ("application/json", self.models())}

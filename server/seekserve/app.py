@@ -93,6 +93,8 @@ def build(config: Config, fleet: Fleet, log: Log, closing: Closing | None = None
         ],
         exception_handlers={Refusal: _refused, HTTPException: _no_route},
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,  # a redirect is made of the Host header, which is the client's
     )
     app.include_router(openai.router(endpoints))
     app.include_router(responses.router(answers))

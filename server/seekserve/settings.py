@@ -99,6 +99,13 @@ class Limits(Frozen):
     stop_strings: Positive = 16
     top_logprobs: Annotated[int, Field(ge=0)] = 20
     thinking_tokens: Positive | None = None
+    max_tokens: Positive | None = None
+    stop_chars: Positive = 1024
+    logit_bias: Positive = 1024
+    schema_parts: Positive = 32768
+    strict_parts: Positive = 4096
+    pattern_states: Positive = 1024
+    wrong_keys_per_min: Positive = 20
 
 
 Share = Annotated[float, Field(gt=0, le=1)]

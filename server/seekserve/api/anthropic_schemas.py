@@ -83,7 +83,7 @@ class MessagesTool(BaseModel):
 
 class MessagesToolChoice(BaseModel):
     type: Literal["auto", "any", "tool", "none"]
-    name: str | None = Field(None, description="Which, with type tool.")
+    name: str | None = Field(None, max_length=128, description="Which, with type tool.")
     disable_parallel_tool_use: bool | None = None
 
 
@@ -110,7 +110,9 @@ class OutputConfig(BaseModel):
 
 class Metadata(BaseModel):
     user_id: str | None = Field(
-        None, description="Your user: keeps its part of the prefix cache apart from others'."
+        None,
+        max_length=1024,
+        description="Your user: keeps its part of the prefix cache apart from others'.",
     )
 
 
@@ -130,7 +132,9 @@ class CountTokensRequest(Body):
 class MessagesRequest(CountTokensRequest):
     """POST /v1/messages"""
 
-    max_tokens: int = Field(ge=1, description="Most tokens to generate, thinking included.")
+    max_tokens: int = Field(
+        ge=1, le=MOST, description="Most tokens to generate, thinking included."
+    )
     stream: bool | None = Field(False, description="Answer as server-sent events.")
     stop_sequences: list[str] | None = None
     temperature: float | None = Field(None, ge=0, le=2)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from seekserve.api import body
 from seekserve.api.named import Names, ask
 from seekserve.api.openai import PREFIXES
-from seekserve.api.schemas import Body, Thinking
+from seekserve.api.schemas import MOST, Body, Thinking, no_media
 from seekserve.api.straight import Endpoint
 from seekserve.dialect import responses
 from seekserve.engine.fleet import Fleet
@@ -30,10 +30,15 @@ SERVED = {
 }
 
 
+Key = Annotated[str, Field(max_length=64)]
+Value = Annotated[str, Field(max_length=512)]
+"""What is sent back with every event is kept short, as OpenAI does."""
+
+
 class InputPart(BaseModel):
     """Text models read text: an image or file is refused with its type named."""
 
-    type: Literal["input_text", "output_text", "text"]
+    type: Annotated[Literal["input_text", "output_text", "text"], BeforeValidator(no_media)]
     text: str
 
 
@@ -99,7 +104,7 @@ class FunctionTool(BaseModel):
 
 class NamedFunctionTool(BaseModel):
     type: Literal["function"]
-    name: str
+    name: str = Field(max_length=128)
 
 
 class ReasoningOptions(BaseModel):
@@ -131,6 +136,7 @@ class ResponsesRequest(Body):
     max_output_tokens: int | None = Field(
         None,
         ge=1,
+        le=MOST,
         description="Most tokens to generate, reasoning included; the tier's default else.",
     )
     temperature: float | None = Field(None, ge=0, le=2)
@@ -141,11 +147,11 @@ class ResponsesRequest(Body):
     tools: list[FunctionTool] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedFunctionTool | None = None
     parallel_tool_calls: bool | None = None
-    metadata: dict[str, str] | None = Field(None, max_length=16, description="Sent back as is.")
+    metadata: dict[Key, Value] | None = Field(None, max_length=16, description="Sent back as is.")
     store: bool | None = Field(None, description="Without effect: nothing is stored.")
-    user: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
+    user: Value | None = None
+    safety_identifier: Value | None = None
+    prompt_cache_key: Value | None = None
     background: bool | None = None
     previous_response_id: str | None = Field(None, description="Refused: nothing is stored.")
     top_logprobs: int | None = Field(None, ge=0, le=20, description="Refused above 0.")

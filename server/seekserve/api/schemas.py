@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 MOST = 2**31 - 1  # of what the engine keeps as an int32; JSON knows no bound
+MEDIA = frozenset(
+    """
+    image image_url input_image image_pil image_embeds video video_url input_video audio audio_url
+    input_audio audio_embeds prompt_embeds file file_url input_file document
+    """.split()
+)
+"""Parts of content that some API or engine knows and no text model reads."""
 Token = Annotated[int, Field(ge=0, le=MOST)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
@@ -19,11 +27,23 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="allow", allow_inf_nan=False, protected_namespaces=())
 
 
+def no_media(kind: Any) -> Any:
+    """Refuses by name what points at an image, a sound or a file: nothing here fetches or reads any."""
+    if isinstance(kind, str) and kind in MEDIA:
+        raise PydanticCustomError(
+            "media", f"{kind} is not read here: the models are for text. Send text parts alone"
+        )
+    return kind
+
+
+Text = Annotated[Literal["text"], BeforeValidator(no_media)]
+
+
 class Part(BaseModel):
     """Content in parts. Text models read text: an image or file is refused with its type named."""
 
     model_config = ConfigDict(extra="forbid")
-    type: Literal["text"]
+    type: Text
     text: str
 
 
@@ -88,7 +108,7 @@ class Tool(BaseModel):
 
 
 class NamedFunction(BaseModel):
-    name: str
+    name: str = Field(max_length=128)
 
 
 class NamedTool(BaseModel):
@@ -117,6 +137,14 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = False
 
 
+class Repetition(BaseModel):
+    """The engine looks for it at every token, in time that grows with the square of these."""
+
+    max_pattern_size: int = Field(0, ge=0, le=64, description="Tokens.")
+    min_pattern_size: int = Field(0, ge=0, le=64)
+    min_count: int = Field(0, ge=0, le=64)
+
+
 class TemplateSwitches(BaseModel):
     model_config = ConfigDict(extra="allow")
     thinking: bool | None = None
@@ -132,6 +160,7 @@ class Sampling(Body):
     max_tokens: int | None = Field(
         None,
         ge=1,
+        le=MOST,
         description="Most tokens to generate, reasoning included; the tier's default else.",
     )
     temperature: float | None = Field(None, ge=0, le=2)
@@ -141,14 +170,16 @@ class Sampling(Body):
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
     repetition_penalty: float | None = Field(None, gt=0, le=2)
-    n: int | None = Field(None, ge=1, description="Answers per prompt; the server caps it.")
+    n: int | None = Field(
+        None, ge=1, le=MOST, description="Answers per prompt; the server caps it."
+    )
     seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)
     stop: str | list[str] | None = Field(None, description="Up to 16 strings that end the answer.")
     stop_token_ids: list[Token] | None = Field(None, max_length=64)
     bad_words: list[str] | None = Field(None, max_length=64)
     allowed_token_ids: list[Token] | None = None
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    min_tokens: int | None = Field(None, ge=0)
+    min_tokens: int | None = Field(None, ge=0, le=MOST)
     ignore_eos: bool | None = None
     include_stop_str_in_output: bool | None = None
     skip_special_tokens: bool | None = None
@@ -159,7 +190,7 @@ class Sampling(Body):
         max_length=512,
         description="Your user: keeps its part of the prefix cache apart from others'.",
     )
-    repetition_detection: dict[str, Any] | None = None
+    repetition_detection: Repetition | None = None
     response_format: ResponseFormat | None = None
 
 
@@ -168,7 +199,7 @@ class ChatRequest(Sampling):
 
     messages: list[Message] = Field(min_length=1, fail_fast=True)
     max_completion_tokens: int | None = Field(
-        None, ge=1, description="OpenAI's name for max_tokens."
+        None, ge=1, le=MOST, description="OpenAI's name for max_tokens."
     )
     thinking: Thinking | None = None
     reasoning_effort: (

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from seekserve.dialect import finish, logprobs, strict, strict_tools
+from seekserve.dialect import bounds, finish, logprobs, strict, strict_tools
 from seekserve.dialect.fields import CHAT, passed, refuse_private
 from seekserve.dialect.stream import Events, UsageLast
 from seekserve.dialect.terms import Terms
@@ -93,6 +93,7 @@ def to_engine(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     _sampling(asked, terms, thinks)
     _tools(asked)
     _thinking(asked, thinks)
+    bounds.check(asked, terms.limits)
     return asked
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seekserve.dialect import finish
+from seekserve.dialect import bounds, finish
 from seekserve.dialect.fields import COMPLETIONS, passed, refuse_private
 from seekserve.dialect.stream import Events, UsageLast
 from seekserve.dialect.terms import Terms
@@ -66,6 +66,7 @@ def to_engine(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     asked.setdefault("temperature", terms.defaults.temperature)
     asked.setdefault("top_p", terms.defaults.top_p)
     asked["max_tokens"] = terms.at_most(asked.get("max_tokens", terms.defaults.max_tokens))
+    bounds.check(asked, terms.limits)
     return _fill_in(asked, terms.manner) if asked.get("suffix") is not None else asked
 
 

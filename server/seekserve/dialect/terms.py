@@ -42,4 +42,4 @@ class Terms:
 
     def at_most(self, tokens: int) -> int:
         """vLLM refuses a larger number than the window instead of giving what there is."""
-        return min(tokens, self.window or tokens)
+        return min(tokens, self.window or tokens, self.limits.max_tokens or tokens)

@@ -2,24 +2,29 @@
 
 Without any key the server may be open, which is decided once, at its start. Bound to loopback, what
 can still reach it are pages in a browser of this machine, so foreign `Origin` and `Host` headers are
-turned away.
+turned away. A Host that is none, or two, is refused everywhere: what stands before us may have read it
+otherwise.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from seekserve.errors import Forbidden, Refusal, Unauthenticated
+from seekserve.errors import BadRequest, Forbidden, Refusal, Unauthenticated
 from seekserve.gateway.keys import Found, Key, Keyring
+from seekserve.gateway.knocks import Knocks
 from seekserve.gateway.trace import refuse, trace_of
 from seekserve.settings import Tier
 
 OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
 
 
 class Guard:
@@ -33,11 +38,16 @@ class Guard:
         ring: Callable[[], Keyring],
         tier: Tier,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app, self._ring, self._tier, self._now = app, ring, tier, now
+        self._clock, self._knocks = clock, Knocks(tier.limits.wrong_keys_per_min)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "websocket":  # nothing here speaks it
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] == "http":
             try:
                 self._check(scope, dict(scope["headers"]))
             except Refusal as refusal:
@@ -46,6 +56,9 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        _one_host(scope["headers"])
+        if scope["path"] in OPEN_PATHS:
+            return
         ring = self._ring()
         if ring.door == "closed":
             scope["key"] = self._admitted(ring, scope, _presented(headers))
@@ -59,7 +72,7 @@ class Guard:
             raise Unauthenticated("No API key. Send it as: Authorization: Bearer YOUR_KEY.")
         found = ring.find(presented)
         if found is None:
-            raise Unauthenticated(
+            raise self._knocks.wrong(_peer(scope), self._clock()) or Unauthenticated(
                 "This API key is not known here. Check it for missing characters."
             )
         trace = trace_of(scope)
@@ -109,6 +122,25 @@ def _presented(headers: dict[bytes, bytes]) -> str:
     if scheme.lower() == "bearer" and key.strip():
         return key.strip()
     return headers.get(b"x-api-key", b"").decode("latin-1").strip()
+
+
+def _peer(scope: Scope) -> str:
+    """Who is connected. A header that says otherwise is anybody's to write."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _one_host(headers: list[tuple[bytes, bytes]]) -> None:
+    """Refuses what different readers take for different hosts (CVE-2026-48710, BadHost)."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
+        what = (
+            f"There are {len(hosts)} Host headers" if len(hosts) > 1 else "The Host header is none"
+        )
+        raise BadRequest(
+            f"{what}. Send one, with a name or an address and a port, such as localhost:8000.",
+            code="invalid_host",
+        )
 
 
 def _from_here(headers: dict[bytes, bytes]) -> None:

@@ -45,13 +45,24 @@ def argv(
 def environment(
     settings: EngineSettings, platform: Platform, limits: Limits, run_dir: Path
 ) -> dict[str, str]:
-    """What the engine's environment adds to ours. Its IPC sockets stay in the private `run_dir`."""
+    """What the engine's environment adds to ours. Its IPC sockets stay in the private `run_dir`, and what a
+    variable of this machine might open is said to be shut.
+    """
     ours = {
         "VLLM_RPC_BASE_PATH": str(run_dir),
         "TMPDIR": str(run_dir),
         "VLLM_HOST_IP": "127.0.0.1",
         "VLLM_MAX_STOP_STRINGS": str(limits.stop_strings),
         "VLLM_MAX_N_SEQUENCES": str(limits.choices),
+        "VLLM_MAX_COMPLETION_PROMPTS": str(limits.prompts),
+        "VLLM_REGEX_COMPILATION_TIMEOUT_S": "5",
+        "VLLM_TOOL_PARSE_REGEX_TIMEOUT_SECONDS": "1",
+        "VLLM_CHAT_TEMPLATE_RENDER_TIMEOUT": "30",
+        "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
+        "VLLM_SERVER_DEV_MODE": "0",
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "0",
+        "VLLM_ALLOW_INSECURE_SERIALIZATION": "0",
+        "VLLM_ENABLE_RESPONSES_API_STORE": "0",
         "VLLM_NO_USAGE_STATS": "1",
         # Longer than our pool keeps an idle connection, so it is never the engine that hangs up.
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",
