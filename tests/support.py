@@ -24,6 +24,7 @@ from seekserve.config import Config, hash_key
 from seekserve.engine.fleet import Fleet, assemble
 from seekserve.listener import Server, bound
 from seekserve.log import Log
+from seekserve.opslistener import Side, ops_socket
 from seekserve.settings import Defaults, Dialect, EngineSettings, Limits, Listen, Tier
 
 FAKE = Path(__file__).with_name("fake_engine.py")
@@ -143,6 +144,8 @@ class Gate:
     port: int
     client: httpx.AsyncClient
     lines: list[str] = field(default_factory=list)
+    ops: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
+    """A client for the operators' socket."""
 
     def chat(self, said: str = "hello", **more: Any) -> dict[str, Any]:
         """A chat request's JSON."""
@@ -157,8 +160,13 @@ class Gate:
 
     async def figures(self) -> dict[str, float]:
         """Every sample of /metrics as `name{label=value,...}` -> value."""
-        page = (await self.client.get("/metrics")).text
-        return samples(page)
+        return samples(await self.metrics())
+
+    async def metrics(self) -> str:
+        """The page that a scrape gets."""
+        page = await self.ops.get("/metrics")
+        assert page.status_code == 200, page.text
+        return page.text
 
     async def figure(self, name: str) -> float:
         """The sum of a metric over its labels."""
@@ -166,13 +174,13 @@ class Gate:
         return sum(v for k, v in figures.items() if k.partition("{")[0] == name)
 
     async def at_rest(self) -> None:
-        """Waits until nothing is queued, placed or in flight (but this very look)."""
+        """Waits until nothing is queued, placed or in flight."""
         names = ("seekserve_places_taken", "seekserve_queue_depth")
 
         async def resting() -> bool:
             figures = await self.figures()
             held = sum(v for k, v in figures.items() if k.startswith(names))
-            return held == 0 and figures["seekserve_requests_in_flight"] == 1
+            return held == 0 and figures["seekserve_requests_in_flight"] == 0
 
         await until(resting, "the gateway to be at rest")
 
@@ -194,21 +202,33 @@ async def gateway(
     lines: list[str] = []
     log = Log("json", lines.append)
     fleet = fleet or assemble(settings, log)
-    with bound(settings.listen) as listener:
+    with bound(settings.listen) as listener, ops_socket(settings.state_dir) as door:
         port = listener.getsockname()[1]
-        server = Server.of(build(settings, fleet, log), settings)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await until(lambda: server.started or task.done(), "the gateway to listen")
-            if ready:
-                await until(lambda: fleet.ready, "an engine to be ready")
-            async with httpx.AsyncClient(
-                base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE_S
-            ) as client:
-                yield Gate(settings, fleet, server, port, client, lines)
-        finally:
-            server.should_exit = True
-            await task
+        apps = build(settings, fleet, log)
+        server = Server.of(apps.api, settings)
+        async with Side(apps.ops, door) as side:
+            task = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                await until(lambda: server.started or task.done(), "the gateway to listen")
+                if ready:
+                    await until(lambda: fleet.ready, "an engine to be ready")
+                async with (
+                    httpx.AsyncClient(
+                        base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE_S
+                    ) as client,
+                    ops_client(door.getsockname()) as ops,
+                ):
+                    yield Gate(settings, fleet, server, port, client, lines, ops)
+            finally:
+                side.stop()
+                server.should_exit = True
+                await task
+
+
+def ops_client(path: str) -> httpx.AsyncClient:
+    """Speaks to a server's operators' socket, the one way to its metrics."""
+    transport = httpx.AsyncHTTPTransport(uds=path)
+    return httpx.AsyncClient(transport=transport, base_url="http://ops", timeout=PATIENCE_S)
 
 
 def alive(pid: int) -> bool:

@@ -61,7 +61,7 @@ def test_every_file_the_readme_names_exists() -> None:
 
 def test_every_route_in_the_readme_is_served(tmp_path: Path) -> None:
     config = load("demo", listen={}, state_dir=tmp_path)
-    paths = build(config, Fleet([]), Log()).openapi()["paths"] | {"/docs": {"get": {}}}
+    paths = build(config, Fleet([]), Log()).api.openapi()["paths"] | {"/docs": {"get": {}}}
     named = re.findall(r"`(GET|POST) (/[\w/{}]+)`", README)
     assert len(named) >= 8
     for method, path in named:
