@@ -70,13 +70,14 @@ DOORS = {
         "gateway/keys.py",  # a key file is checked as a tier file is
         "gateway/keyfile.py",
         "keyverbs.py",
+        "doctor/advisories.py",  # a shipped table is checked as the catalog is
     },
     "prometheus_client": {"metrics.py", "app.py"},
     "subprocess": {"engine/process.py", "plan/detect.py"},
     "sqlite3": {"gateway/ledgerfile.py"},
     "httptools": {"gateway/connection.py"},
     "httpx": {"engine/probe.py"},
-    "yaml": {"config.py", "complaints.py", "plan/catalog.py"},
+    "yaml": {"config.py", "complaints.py", "plan/catalog.py", "doctor/advisories.py"},
     "uvicorn": {"listener.py", "opslistener.py"},
     "typer": {"cli.py", "keyverbs.py", "opsverbs.py", "printing.py", "usageverbs.py", "verbs.py"},
 }
