@@ -204,6 +204,8 @@ async def gateway(
     fleet = fleet or assemble(settings, log)
     with bound(settings.listen) as listener, ops_socket(settings.state_dir) as door:
         port = listener.getsockname()[1]
+        listen = settings.listen.model_copy(update={"port": port})
+        settings = settings.model_copy(update={"listen": listen})
         apps = build(settings, fleet, log)
         server = Server.of(apps.api, settings)
         async with Side(apps.ops, door) as side:

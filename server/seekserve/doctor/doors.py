@@ -16,15 +16,11 @@ OPERATORS = (
     ("POST", "/keys"),
     ("POST", "/reload"),
 )
-ENGINES = (
-    ("POST", "/tokenize"),
-    ("POST", "/invocations"),
-    ("POST", "/pause"),
-    ("POST", "/v1/load_lora_adapter"),
-    ("GET", "/server_info"),
-)
+ENGINES = (("POST", "/tokenize"), ("GET", "/server_info"), ("GET", "/load"), ("GET", "/ping"))
 CONFUSED = (("GET", "//health/live"), ("GET", "/health/live/../../v1/models"))
 """Paths that a careless check takes for an open one."""
+OPENED = (*range(200, 300), 422)
+"""422: the route is there, and only the body did not please."""
 KNOCKS = (*CLIENTS, *OPERATORS, *ENGINES, *CONFUSED)
 
 
@@ -64,8 +60,14 @@ def _api(door: Door) -> Iterator[Finding]:
 
 
 def _replies(found: Server) -> Iterator[Finding]:
+    if not found.replies:
+        yield warn(
+            "routes",
+            f"Nothing answered on {found.api.host}:{found.api.port}, so no route was tried.",
+            "See the server's log; if it hangs, stop it and start it again.",
+        )
     for reply in found.replies:
-        if reply.status // 100 == 2 and not _meant(reply, found.api):
+        if reply.status in OPENED and not _meant(reply, found.api):
             yield bad(
                 "routes",
                 f"{reply.method} {reply.path} without a key is answered {reply.status}.",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from seekserve.doctor.doors import KNOCKS
 from seekserve.doctor.facts import Attachment, Door, Reply
 
-PATIENCE_S = 2.0
+PATIENCE_S = 1.0
 MOST_BYTES = 64 * 1024
 HERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  what to dial for "all"
 
