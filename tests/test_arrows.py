@@ -79,6 +79,7 @@ DOORS = {
     "httpx": {"engine/probe.py"},
     "yaml": {"config.py", "complaints.py", "plan/catalog.py", "doctor/advisories.py"},
     "uvicorn": {"listener.py", "opslistener.py"},
+    "ssl": {"doctor/knocking.py"},
     "typer": {"cli.py", "keyverbs.py", "opsverbs.py", "printing.py", "usageverbs.py", "verbs.py"},
 }
 PURE = ("asyncio", "socket", "subprocess", "httpx", "httptools", "fastapi", "starlette", "uvicorn")

@@ -20,14 +20,17 @@ from typing import Self
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from seekserve.errors import ConfigError, PortTaken
-from seekserve.listener import HttpProtocol, bound
+from seekserve.listener import bound
 from seekserve.opsdoor import NAME, lives, others
 from seekserve.settings import Listen
 
 LOCK = "ops.lock"
 BACKLOG = 64
+MOST_BYTES = 128 * 1024
+MOST_CONNECTIONS = 64
 
 
 @contextmanager
@@ -103,6 +106,28 @@ def _cannot(path: Path, error: OSError) -> ConfigError:
     )
 
 
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 for few and small requests: more of either is hung up on."""
+
+    _sent = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._sent += len(data)
+        if self._sent > MOST_BYTES:
+            self.transport.abort()
+        else:
+            super().data_received(data)
+
+    def on_message_complete(self) -> None:
+        self._sent = 0
+        super().on_message_complete()
+
+
 class Side(uvicorn.Server):
     """A server beside the API's, without signals of its own: it serves inside its `async with`."""
 
@@ -110,7 +135,8 @@ class Side(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=HttpProtocol,
+                http=BoundedProtocol,
+                ws="none",
                 loop="none",
                 log_config=None,
                 access_log=False,

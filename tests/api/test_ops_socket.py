@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -158,8 +159,16 @@ async def test_what_is_refused(kept: Gate, path: str, body: bytes, status: int, 
     assert word in answer.json()["error"]["message"]
 
 
-async def test_a_reload_that_breaks_is_told_without_its_words(kept: Gate) -> None:
-    """A defect of what reload does, such as of code that is not written yet."""
+@pytest.mark.parametrize("size", [200_000, 2_000_000])
+async def test_what_is_far_too_large_is_hung_up_on(kept: Gate, size: int) -> None:
+    with pytest.raises(httpx.TransportError):
+        await kept.ops.post("/keys", content=b" " * size)
+    with pytest.raises(httpx.TransportError):
+        await kept.ops.get("/server", headers={"x-long": "x" * size})
+    assert (await kept.ops.get("/server")).status_code == 200
+
+
+async def test_a_defect_is_told_without_its_words(kept: Gate) -> None:
     broken = Attached.__new__(Attached)  # without a snapshot: looking at it fails
     engines = kept.fleet.engines
     kept.fleet.engines = (broken,)

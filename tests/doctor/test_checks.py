@@ -160,7 +160,7 @@ def setup(*argv: str, **more: object) -> Setup:
         (setup(f"--revision={COMMIT}", "--trust-remote-code"), Grade.OK, ""),
         (setup("--code_revision", COMMIT, "--revision", COMMIT, "--trust_remote_code"), Grade.OK, ""),
         (setup(local=True, model="/m"), Grade.OK, ""),
-        (setup(), Grade.WARN, "whatever revision"),
+        (setup(), Grade.WARN, "can change"),
         (setup("--revision", "main"), Grade.WARN, "40 digits"),
         (setup("--trust-remote-code", local=True, model="/m"), Grade.WARN, "/m"),
         (setup("--trust-remote-code", "--revision", "main"), Grade.BAD, "read that code once"),

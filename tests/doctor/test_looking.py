@@ -167,6 +167,14 @@ def test_without_a_server_the_rest_is_still_looked_at(tmp_path: Path) -> None:
     assert any("runs whatever code is in org/model" in said for said in found["bad"])
 
 
+def test_the_commits_that_the_server_keeps(tmp_path: Path) -> None:
+    assert looking.kept_commits(tmp_path) == {}
+    (tmp_path / "models.json").write_text('{"org/model": "abc"}')
+    assert looking.kept_commits(tmp_path) == {"org/model": "abc"}
+    (tmp_path / "models.json").write_text("[")
+    assert looking.kept_commits(tmp_path) == {}
+
+
 @pytest.mark.parametrize("tier", ["demo", "consumer"])
 def test_a_shipped_tier_has_nothing_bad(tmp_path: Path, tier: str) -> None:
     found = told(examined(tmp_path, "--json", "--tier", tier))

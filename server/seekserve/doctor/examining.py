@@ -46,7 +46,7 @@ def _all(folder: Path, tier: Tier | None) -> Iterator[Finding]:
         )
         yield from setups.environment(os.environ, "This shell, which an engine would inherit")
     if tier:
-        yield from _tier(tier)
+        yield from _tier(tier, looking.kept_commits(folder))
     seen = looking.host(folder, running[0].pid if running else 0)
     yield from host.check(seen, tier.limits if tier else Limits())
 
@@ -71,10 +71,10 @@ def _door(told: Mapping[str, Any], closed: bool) -> Door:
     return Door(told["host"], told["port"], told["loopback"], told["tls"], closed)
 
 
-def _tier(tier: Tier) -> Iterator[Finding]:
+def _tier(tier: Tier, kept: Mapping[str, str]) -> Iterator[Finding]:
     """A tier as it would be started."""
     if tier.ladder:
-        yield from _ladder(tier)
+        yield from _ladder(tier, kept)
         return
     args = tier.engine.args
     argv = tuple(word for name, value in args.items() for word in flag_words(name, value))
@@ -82,10 +82,12 @@ def _tier(tier: Tier) -> Iterator[Finding]:
     model = tier.engine.model
     local = model == "demo" or Path(model).is_dir()
     name = f"tier {tier.tier}"
+    commit = getattr(tier.engine, "revision", "")
+    argv += ("--revision", commit, "--code-revision", commit) if commit else ()
     yield from setups.check(Setup(name, argv, env, model, local, processes.cached(model, env)))
 
 
-def _ladder(tier: Tier) -> Iterator[Finding]:
+def _ladder(tier: Tier, kept: Mapping[str, str]) -> Iterator[Finding]:
     """What a ladder's models are fetched from, and whether that can change."""
     catalog = load_catalog()
     variants = {}
@@ -93,15 +95,16 @@ def _ladder(tier: Tier) -> Iterator[Finding]:
         weights = catalog.model(rung.model).weights
         taken = alike(rung.weights, weights) if rung.weights else None
         for variant in [weights[taken]] if taken else weights.values():
-            variants[variant.repo] = getattr(variant, "revision", None)
+            commit = getattr(rung, "revision", "") or getattr(variant, "revision", "")
+            variants[variant.repo] = commit or kept.get(variant.repo)
     loose = sorted(repo for repo, revision in variants.items() if not revision)
     if loose:
         yield warn(
             "models",
             f"tier {tier.tier}: {len(loose)} of the {len(variants)} repositories it may fetch from are "
-            f"taken at whatever revision is newest ({loose[0]}, ...).",
-            "Fetch the one you want once, at a commit you have looked at, and give its folder as the "
-            "rung's model.",
+            f"not pinned to a commit, so what is fetched can change ({loose[0]}, ...).",
+            "Name the commit you have looked at beside the rung's weights (revision), or fetch it "
+            "yourself and give its folder as the rung's model.",
         )
     else:
         yield ok("models", f"tier {tier.tier}: every repository is pinned to a commit.")

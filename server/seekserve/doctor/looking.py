@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import resource
 import stat
@@ -73,6 +74,15 @@ def _kind(mode: int) -> Kind:
 def _anybodys(folder: Path) -> bool:
     mode = folder.stat().st_mode
     return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
+
+
+def kept_commits(folder: Path) -> dict[str, str]:
+    """The commits that models were fetched at, as the server keeps them beside its keys."""
+    try:
+        told = json.loads((folder / "models.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(k): str(v) for k, v in told.items()} if isinstance(told, dict) else {}
 
 
 def installed() -> Installed:

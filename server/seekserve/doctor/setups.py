@@ -79,8 +79,8 @@ def _revision(setup: Setup) -> Iterator[Finding]:
     if not COMMIT.fullmatch(_value(setup.argv, "revision") or ""):
         yield warn(
             "models",
-            f"{setup.name}: {setup.model} is fetched at whatever revision is newest.",
-            "Pin it: args: {revision: COMMIT} with the commit's 40 digits, from the model's history.",
+            f"{setup.name}: no commit of {setup.model} is named, so what is fetched can change.",
+            "Name one: revision in the tier's engine (or its args), 40 digits from the model's history.",
         )
     if setup.cached and setup.env.get("HF_HUB_OFFLINE", "").lower() in OFF:
         yield warn(
