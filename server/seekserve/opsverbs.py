@@ -19,7 +19,7 @@ def add_ops(cli: typer.Typer) -> None:
 
 
 def reload() -> None:
-    """Have the server of this state folder read its keys and settings again; what runs goes on.
+    """Have the server of this state folder read its keys again, at once; what runs goes on.
 
     Exit codes: 0 done, 2 no server runs, or what it read is wrong and nothing was changed.
     """

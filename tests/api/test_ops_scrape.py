@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from seekserve import opsdoor
-from seekserve.config import Config, hash_key, load
+from seekserve.config import Config, hash_key, load, take_ops_token
+from seekserve.engine.process import Command
 from seekserve.errors import ConfigError, OpenToTheWorld, StartError
 from tests.support import PATIENCE_S, FakeEngine, free_port, until, without_proxies
 
@@ -79,6 +80,15 @@ async def test_without_a_token_it_is_for_this_machine_and_no_web_page(
         pid = opsdoor.ask(tmp_path / "ops.sock", "GET", "/server").page["pid"]
         os.kill(pid, signal.SIGHUP)
         await until(lambda: "ops action=reload changed=nothing" in output.read_text(), "a reload")
+
+
+def test_the_token_is_taken_out_of_what_the_engine_inherits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SEEKSERVE_OPS_TOKEN", TOKEN)
+    assert take_ops_token() == TOKEN
+    assert "SEEKSERVE_OPS_TOKEN" not in Command(()).environ()
+    assert take_ops_token() is None
 
 
 def loaded(tmp_path: Path, ops: str, token: str | None = None) -> Config:
