@@ -105,6 +105,11 @@ def test_an_engine_has_its_unix_socket_alone(ports: tuple[Port, ...], grade: Gra
     assert of_server(engines=(Setup("engine-0", (), {}, ports=ports),))[0] is grade
 
 
+def test_an_engines_socket_that_others_may_open() -> None:
+    found, words = of_server(engines=(Setup("engine-0", (), {}, pid=9, socket_open=True),))
+    assert found is Grade.BAD and "pid 9" in words
+
+
 @pytest.mark.parametrize(
     ("engine", "grade", "word"),
     [
@@ -140,6 +145,19 @@ def test_an_engine_of_somebody_elses(engine: Attachment, grade: Grade, word: str
 def test_the_state_folder(entry: Entry, grade: Grade) -> None:
     found, words = graded(files.check(StateFolder("/state", 7, (entry,))))
     assert found is grade and "/state" in words
+
+
+@pytest.mark.parametrize(("mode", "grade"), [(0o700, Grade.OK), (0o711, Grade.BAD)])
+def test_what_lies_in_a_closed_folder_is_closed(mode: int, grade: Grade) -> None:
+    entries = (Entry("", "folder", 0o700, 7), Entry("keys.json", "file", 0o600, 7))
+    run = (Entry("logs", "folder", mode, 7), Entry("logs/x", "folder", 0o777, 7))
+    assert graded(files.check(StateFolder("/s", 7, (*entries, *run))))[0] is Grade.OK
+    outer = (Entry("", "folder", mode | 0o5, 7), *run)
+    assert graded(files.check(StateFolder("/s", 7, outer)))[0] is (
+        Grade.WARN if mode == 0o700 else grade
+    )
+    exposed = (*entries, Entry("keys.new", "file", 0o644, 7))
+    assert graded(files.check(StateFolder("/s", 7, exposed)))[0] is Grade.BAD
 
 
 def test_a_folder_that_anybody_may_replace() -> None:

@@ -74,16 +74,29 @@ def test_the_ports_of_a_process(tmp_path: Path) -> None:
         assert (found.host, found.loopback, found.http) == ("0.0.0.0", False, False)
 
 
-def test_an_engines_process_is_read_as_it_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "door", "open_"),
+    [(0o700, 0o777, False), (0o755, 0o755, False), (0o755, 0o777, True)],
+)
+def test_an_engines_process_is_read_as_it_runs(
+    tmp_path: Path, folder: int, door: int, open_: bool
+) -> None:
+    uds = tmp_path / "run" / "engine.sock"
+    uds.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(uds))
+    uds.chmod(door)
+    uds.parent.chmod(folder)
     code = "import socket, sys, time; s = socket.create_server(('127.0.0.1', 0)); print(flush=True)"
     code += "; time.sleep(60)"
     words = [sys.executable, "-c", code, "--model", str(tmp_path), "--trust-remote-code"]
+    words += ["--uds", str(uds)]
     env = {"PATH": "/bin", "VLLM_SERVER_DEV_MODE": "1"}
     with subprocess.Popen(words, env=env, stdout=subprocess.PIPE) as child:
         assert child.stdout and child.stdout.readline()
         (engine,) = [one for one in processes.engines(os.getpid()) if one.pid == child.pid]
         child.kill()
-    assert engine.model == str(tmp_path) and engine.local
+    assert engine.model == str(tmp_path) and engine.local and engine.socket_open is open_
     assert "--trust-remote-code" in engine.argv and engine.env["VLLM_SERVER_DEV_MODE"] == "1"
     assert [port.loopback for port in engine.ports] == [True]
 

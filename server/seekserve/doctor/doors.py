@@ -100,11 +100,19 @@ def _scrape(door: Door) -> Iterator[Finding]:
 
 def _engine(engine: Setup) -> Iterator[Finding]:
     yield from else_ok(
-        _ports(engine), "engines", f"{engine.name} (pid {engine.pid}) listens on no TCP port."
+        _ports(engine),
+        "engines",
+        f"{engine.name} (pid {engine.pid}) has its private socket, and no TCP port for others.",
     )
 
 
 def _ports(engine: Setup) -> Iterator[Finding]:
+    if engine.socket_open:
+        yield bad(
+            "engines",
+            f"Other users of this machine may open the socket of {engine.name} (pid {engine.pid}).",
+            "Something changed the mode of its folder in TMPDIR: restart the server, and find out what.",
+        )
     for port in engine.ports:
         where = f"{engine.name} (pid {engine.pid}) listens on {port.host}:{port.number}"
         if port.http:

@@ -42,7 +42,8 @@ class Port:
 @dataclass(frozen=True, slots=True)
 class Setup:
     """How an engine is started, or was: its command line and its environment. `cached` is whether the
-    hub's model lies in the local cache already; `pid` is 0 for one that does not run.
+    hub's model lies in the local cache already; `pid` is 0 for one that does not run; `socket_open` is
+    whether other users may open its Unix socket.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Setup:
     cached: bool = False
     pid: int = 0
     ports: tuple[Port, ...] = ()
+    socket_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 
 from seekserve.doctor.facts import Entry, StateFolder
 from seekserve.doctor.findings import Finding, bad, else_ok, warn
 
-OTHERS_WRITE, OTHERS_AT_ALL = 0o022, 0o077
+OTHERS_WRITE, OTHERS_PASS, OTHERS_AT_ALL = 0o022, 0o011, 0o077
 SECRET = ("keys.json", "keys.new")
 WHAT = {
     "ledger": "who asked for how much",
@@ -38,8 +39,18 @@ def _found(folder: StateFolder) -> Iterator[Finding]:
                 f"{_path(folder, entry)} is a link: what it leads to was not looked at.",
                 "Put the thing itself there.",
             )
-        elif entry.mode & OTHERS_AT_ALL:
+        elif entry.mode & OTHERS_AT_ALL and (entry.name in SECRET or not _shut_in(folder, entry)):
             yield _open(folder, entry)
+
+
+def _shut_in(folder: StateFolder, entry: Entry) -> bool:
+    """Whether others cannot get to it, since a folder on the way is closed."""
+    on_the_way = {"", *(entry.name[: at.start()] for at in re.finditer("/", entry.name))}
+    return any(
+        one.name in on_the_way and one.name != entry.name and not one.mode & OTHERS_PASS
+        for one in folder.entries
+        if one.kind == "folder"
+    )
 
 
 def _owner(folder: StateFolder, entry: Entry) -> Iterator[Finding]:

@@ -107,8 +107,7 @@ def _startups() -> Iterator[Startup]:
 def _brought_by(path: Path) -> str:
     """The package whose record lists the file."""
     for record in path.parent.glob("*.dist-info/RECORD"):
-        lines = record.read_text(errors="replace").splitlines()
-        if any(line.partition(",")[0] == path.name for line in lines):
+        if f"\n{path.name},".encode() in b"\n" + record.read_bytes():
             return record.parent.name.removesuffix(".dist-info")
     return ""
 

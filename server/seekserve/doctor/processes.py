@@ -27,7 +27,9 @@ def _engine(number: int, pid: int, parents: Mapping[int, int]) -> Setup:
     model = _model(argv)
     ports = tuple(port for one in _family(pid, parents) for port in ports_of(one))
     local = Path(model).is_dir()
-    return Setup(f"engine-{number}", argv, env, model, local, cached(model, env), pid, ports)
+    open_ = _socket_open(argv)
+    known = cached(model, env)
+    return Setup(f"engine-{number}", argv, env, model, local, known, pid, ports, open_)
 
 
 def cached(model: str, env: Mapping[str, str]) -> bool:
@@ -38,6 +40,17 @@ def cached(model: str, env: Mapping[str, str]) -> bool:
     hub = Path(env.get("HF_HUB_CACHE") or Path(home) / "hub")
     snapshots = hub / f"models--{model.replace('/', '--')}" / "snapshots"
     return "/" in model and snapshots.is_dir() and any(snapshots.iterdir())
+
+
+def _socket_open(argv: tuple[str, ...]) -> bool:
+    """Whether others may pass its folder and write to it, which is what connecting takes."""
+    if "--uds" not in argv[:-1]:
+        return False
+    path = Path(argv[argv.index("--uds") + 1])
+    try:
+        return bool(path.parent.stat().st_mode & 0o011 and path.stat().st_mode & 0o022)
+    except OSError:
+        return False
 
 
 def _model(argv: tuple[str, ...]) -> str:
