@@ -87,18 +87,19 @@ def test_an_engines_process_is_read_as_it_runs(
         bound.bind(str(uds))
     uds.chmod(door)
     uds.parent.chmod(folder)
-    code = "import socket, sys, time; s = socket.create_server(('127.0.0.1', 0)); print(flush=True)"
-    code += "; time.sleep(60)"
+    code = "import http.server as h; s = h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler)"
+    code += "; print(flush=True); s.serve_forever()"
     words = [sys.executable, "-c", code, "--model", str(tmp_path), "--trust-remote-code"]
     words += ["--uds", str(uds)]
     env = {"PATH": "/bin", "VLLM_SERVER_DEV_MODE": "1"}
-    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE) as child:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=quiet) as child:
         assert child.stdout and child.stdout.readline()
         (engine,) = [one for one in processes.engines(os.getpid()) if one.pid == child.pid]
         child.kill()
     assert engine.model == str(tmp_path) and engine.local and engine.socket_open is open_
     assert "--trust-remote-code" in engine.argv and engine.env["VLLM_SERVER_DEV_MODE"] == "1"
-    assert [port.loopback for port in engine.ports] == [True]
+    assert [(port.loopback, port.http) for port in engine.ports] == [(True, True)]
 
 
 def test_what_the_hub_left_in_the_cache(tmp_path: Path) -> None:

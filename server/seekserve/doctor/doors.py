@@ -99,11 +99,10 @@ def _scrape(door: Door) -> Iterator[Finding]:
 
 
 def _engine(engine: Setup) -> Iterator[Finding]:
-    yield from else_ok(
-        _ports(engine),
-        "engines",
-        f"{engine.name} (pid {engine.pid}) has its private socket, and no TCP port for others.",
-    )
+    said = f"{engine.name} (pid {engine.pid}) has its private socket, and no TCP port for others"
+    if own := sum(port.loopback for port in engine.ports):
+        said += f"; {own} on loopback are for its own traffic"
+    yield from else_ok(_ports(engine), "engines", f"{said}.")
 
 
 def _ports(engine: Setup) -> Iterator[Finding]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from seekserve.doctor.facts import Port, Setup
@@ -25,11 +27,19 @@ def _engine(number: int, pid: int, parents: Mapping[int, int]) -> Setup:
     argv = tuple(_words(pid, "cmdline"))
     env = dict(word.partition("=")[::2] for word in _words(pid, "environ"))
     model = _model(argv)
-    ports = tuple(port for one in _family(pid, parents) for port in ports_of(one))
+    ports = _asked({port for one in _family(pid, parents) for port in ports_of(one)})
     local = Path(model).is_dir()
     open_ = _socket_open(argv)
     known = cached(model, env)
     return Setup(f"engine-{number}", argv, env, model, local, known, pid, ports, open_)
+
+
+def _asked(ports: Collection[Port]) -> tuple[Port, ...]:
+    """With whether each speaks HTTP. One that does not keeps us waiting, so all are asked at once."""
+    listed = sorted(ports, key=lambda port: (port.host, port.number))
+    with ThreadPoolExecutor(16) as pool:
+        http = pool.map(lambda port: speaks_http(port.host, port.number), listed)
+        return tuple(replace(one, http=found) for one, found in zip(listed, http, strict=True))
 
 
 def cached(model: str, env: Mapping[str, str]) -> bool:
@@ -121,4 +131,4 @@ def _port(text: str) -> Port:
     mapped = getattr(address, "ipv4_mapped", None) or address
     host = socket.inet_ntop(socket.AF_INET6 if len(turned) == 16 else socket.AF_INET, turned)
     port = int(number, 16)
-    return Port(host, port, mapped.is_loopback, speaks_http(host, port))
+    return Port(host, port, mapped.is_loopback)
