@@ -29,6 +29,7 @@ from seekserve.engine.probe import PLAIN
 from seekserve.gateway.closing import Closing
 from seekserve.listener import Server, bound
 from seekserve.log import Log
+from seekserve.opslistener import Side, ops_socket
 from seekserve.settings import Defaults, Dialect, EngineSettings, Limits, Listen, Tier
 
 FAKE = Path(__file__).with_name("fake_engine.py")
@@ -148,6 +149,8 @@ class Gate:
     port: int
     client: httpx.AsyncClient
     lines: list[str] = field(default_factory=list)
+    ops: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
+    """A client for the operators' socket."""
 
     def chat(self, said: str = "hello", **more: Any) -> dict[str, Any]:
         """A chat request's JSON."""
@@ -162,8 +165,13 @@ class Gate:
 
     async def figures(self) -> dict[str, float]:
         """Every sample of /metrics as `name{label=value,...}` -> value."""
-        page = (await self.client.get("/metrics")).text
-        return samples(page)
+        return samples(await self.metrics())
+
+    async def metrics(self) -> str:
+        """The page that a scrape gets."""
+        page = await self.ops.get("/metrics")
+        assert page.status_code == 200, page.text
+        return page.text
 
     async def figure(self, name: str) -> float:
         """The sum of a metric over its labels."""
@@ -171,13 +179,13 @@ class Gate:
         return sum(v for k, v in figures.items() if k.partition("{")[0] == name)
 
     async def at_rest(self) -> None:
-        """Waits until nothing is queued, placed or in flight (but this very look)."""
+        """Waits until nothing is queued, placed or in flight."""
         names = ("seekserve_places_taken", "seekserve_queue_depth")
 
         async def resting() -> bool:
             figures = await self.figures()
             held = sum(v for k, v in figures.items() if k.startswith(names))
-            return held == 0 and figures["seekserve_requests_in_flight"] == 1
+            return held == 0 and figures["seekserve_requests_in_flight"] == 0
 
         await until(resting, "the gateway to be at rest")
 
@@ -208,30 +216,43 @@ async def gateway(
     lines: list[str] = []
     log = Log("json", lines.append)
     fleet = fleet or assemble(settings, log)
-    with bound(settings.listen) as listener:
+    with bound(settings.listen) as listener, ops_socket(settings.state_dir) as door:
         port = listener.getsockname()[1]
+        listen = settings.listen.model_copy(update={"port": port})
+        settings = settings.model_copy(update={"listen": listen})
         closing, certificate = Closing(), tls.certificate(settings.listen, log)
-        app = build(settings, fleet, log, closing)
-        server = Prompt(app, settings, closing, certificate, log)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await until(lambda: server.started or task.done(), "the gateway to listen")
-            if ready:
-                await until(lambda: fleet.ready, "an engine to be ready")
-            scheme, trusted = "http", settings.listen.tls_cert
-            verify: Any = PLAIN
-            if trusted:
-                scheme, verify = "https", ssl.create_default_context(cafile=trusted)
-            async with httpx.AsyncClient(
-                base_url=f"{scheme}://127.0.0.1:{port}",
-                trust_env=False,
-                timeout=PATIENCE_S,
-                verify=verify,
-            ) as client:
-                yield Gate(settings, fleet, server, port, client, lines)
-        finally:
-            server.should_exit = True
-            await task
+        apps = build(settings, fleet, log, closing)
+        server = Prompt(apps.api, settings, closing, certificate, log)
+        async with Side(apps.ops, door) as side:
+            task = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                await until(lambda: server.started or task.done(), "the gateway to listen")
+                if ready:
+                    await until(lambda: fleet.ready, "an engine to be ready")
+                async with (
+                    _client(settings.listen) as client,
+                    ops_client(door.getsockname()) as ops,
+                ):
+                    yield Gate(settings, fleet, server, port, client, lines, ops)
+            finally:
+                side.stop()
+                server.should_exit = True
+                await task
+
+
+def _client(listen: Listen) -> httpx.AsyncClient:
+    """Of the API, which it trusts where that has a certificate."""
+    scheme, verify = "http", PLAIN
+    if listen.tls_cert:
+        scheme, verify = "https", ssl.create_default_context(cafile=listen.tls_cert)
+    base = f"{scheme}://127.0.0.1:{listen.port}"
+    return httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE_S, verify=verify)
+
+
+def ops_client(path: str) -> httpx.AsyncClient:
+    """Speaks to a server's operators' socket, the one way to its metrics."""
+    transport = httpx.AsyncHTTPTransport(uds=path)
+    return httpx.AsyncClient(transport=transport, base_url="http://ops", timeout=PATIENCE_S)
 
 
 def alive(pid: int) -> bool:

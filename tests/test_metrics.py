@@ -18,7 +18,7 @@ PROMISED = (
 
 async def test_every_family_has_help_and_the_page_parses(gate: Gate) -> None:
     await gate.stream()
-    page = (await gate.client.get("/metrics")).text
+    page = await gate.metrics()
     families = list(text_string_to_metric_families(page))
     assert all(family.documentation.strip() for family in families)
     assert all(family.type != "unknown" for family in families)
@@ -52,7 +52,7 @@ async def test_what_clients_invent_never_becomes_a_label(gate: Gate) -> None:
     await gate.client.post("/v1/chat/completions", json=gate.chat() | {"model": odd})
     await gate.client.post("/v1/chat/completions", json=gate.chat() | {odd: 1, "user": odd})
     await gate.client.post("/v1/completions", content=odd)
-    page = (await gate.client.get("/metrics")).text
+    page = await gate.metrics()
     assert odd not in page.lower()
     assert "model_not_found" in page
 

@@ -3,28 +3,33 @@
 A request walks: Tracing (id, clock) -> Guard (key) -> LastOrders (nothing new while the server stops)
 -> Straight (the generation routes; FastAPI has the rest) -> api (body, dialect) -> Relay (place, engine,
 bytes). The lifespan starts the engines and returns at once, so that /health/live is green while
-/health/ready still says which stage each engine is in.
+/health/ready still says which stage each engine is in. Beside it stands what operators use (`opsapp`),
+which clients cannot reach.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry, ProcessCollector
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from seekserve import __version__
+from seekserve import __version__, opsapp
 from seekserve.api import anthropic, deepseek, embeddings, openai, openapi, ops, responses
+from seekserve.api.opsactions import Actions
+from seekserve.api.opskeys import KeyDesk
 from seekserve.api.straight import Straight
 from seekserve.config import Config
 from seekserve.engine.fleet import Fleet
-from seekserve.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
+from seekserve.errors import BadRequest, ConfigError, MethodNotAllowed, NotFound, Refusal
+from seekserve.gateway import keyfile
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.caps import Caps
 from seekserve.gateway.closing import Closing, LastOrders
@@ -42,7 +47,18 @@ ASIDES = 16
 """Counts of tokens that one engine makes at once, beside what it generates."""
 
 
-def build(config: Config, fleet: Fleet, log: Log, closing: Closing | None = None) -> FastAPI:
+class Apps(NamedTuple):
+    """What clients are served; what operators are, on the socket and (reading alone) over TCP; and what
+    SIGHUP does. The API's lifespan is the server's.
+    """
+
+    api: FastAPI
+    ops: Starlette
+    scrape: Starlette
+    hangup: Callable[[], Awaitable[None]]
+
+
+def build(config: Config, fleet: Fleet, log: Log, closing: Closing | None = None) -> Apps:
     """Everything wired, nothing started: the server starts with the lifespan. Raises StartError."""
     closing = closing or Closing()
     metrics = Metrics(_registry())
@@ -101,9 +117,29 @@ def build(config: Config, fleet: Fleet, log: Log, closing: Closing | None = None
     app.include_router(anthropic.router(messages))
     app.include_router(embeddings.router(vectors))
     app.include_router(deepseek.router(deepseek.Account(ledger.spent, tier.prices)))
-    app.include_router(ops.router(ops.Ops(fleet, metrics, closing)))
+    desk = ops.Ops(fleet, metrics, config, lambda: keys.ring.door, closing)
+    app.include_router(ops.router(desk))
     setattr(app, "openapi", lambda: _openapi(app))  # noqa: B010  FastAPI's own way to replace it
-    return app
+    actions = Actions(fleet, log, reload=keys.reload, restart=_no_restart)
+    changes = KeyDesk(config.state_dir / keyfile.NAME, log, keys.reload)
+    return Apps(
+        api=app,
+        ops=opsapp.build(desk, actions, changes, log, Metrics(_unseen())),
+        scrape=opsapp.scrape(desk, config, log, Metrics(_unseen())),
+        hangup=actions.hangup,
+    )
+
+
+async def _no_restart(engine: str) -> Sequence[str]:
+    raise ConfigError(
+        f"The engine {engine} cannot be restarted alone yet: the fleet has no way to do that.",
+        "Restart the server; what waits is refused with Retry-After meanwhile.",
+    )
+
+
+def _unseen() -> CollectorRegistry:
+    """For what operators ask, which is none of clients' requests and on nobody's page."""
+    return CollectorRegistry()
 
 
 def _registry() -> CollectorRegistry:

@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 
 from seekserve import __version__
-from seekserve.config import load, state_folder
+from seekserve.config import load, state_folder, take_ops_token
 from seekserve.errors import StartError
 from seekserve.keyverbs import keys, stored
+from seekserve.opsverbs import add_ops
 from seekserve.settings import Listen, Prefer
 from seekserve.usageverbs import usage
 from seekserve.verbs import add_planning
@@ -26,6 +27,8 @@ ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoi
   seekserve plan                     which models fit this machine, or any other, and how
   seekserve keys add NAME            a key for a client, shown once
   seekserve usage --by key           who used what, and what it cost
+  seekserve doctor                   what is open, old or wrong on this machine, and how to mend it
+  seekserve reload                   keys read again, at once, by the server that runs
 
 Each command has its own --help. Settings are explained in configs/reference.yaml.
 """
@@ -105,6 +108,14 @@ def serve(
             metavar="SECONDS", help="How long a stop waits for requests that run or wait in line."
         ),
     ] = Listen().drain_s,
+    ops: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Answer scrapes (GET /metrics, /version, /health) over TCP too, for Prometheus. Beyond "
+            "loopback SEEKSERVE_OPS_TOKEN must be set. Everything else is on STATE_DIR/ops.sock alone.",
+        ),
+    ] = "",
     log_format: Annotated[
         str, typer.Option(metavar="text|json", help="One line per event, on stderr.")
     ] = "text",
@@ -135,6 +146,8 @@ def serve(
             state_dir=folder,
             keys_stored=stored(folder),
             no_auth=no_auth,
+            ops=ops,
+            ops_token=take_ops_token(),
         )
         screen.warned(config)
         run(config, screen, prefer)
@@ -146,6 +159,7 @@ def serve(
 add_planning(cli)
 cli.add_typer(keys, name="keys")
 cli.command()(usage)
+add_ops(cli)
 
 
 def main() -> None:

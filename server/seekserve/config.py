@@ -20,12 +20,14 @@ from seekserve.errors import ConfigError, OpenToTheWorld
 from seekserve.settings import Frozen, Listen, Tier
 
 ATTACHED = "attach"  # the tier for engines that are somebody else's
+SHORTEST_TOKEN = 16
 
 
 class Config(Frozen):
     """Everything the program was told. `key_hashes` are SHA-256 digests; no key is kept.
 
     `keys_stored` is how many the key file held when the program began: with one, it is not open.
+    `ops` is where scrapes are answered over TCP, `ops_token` the digest of what they must send.
     """
 
     listen: Listen = Listen()
@@ -35,6 +37,8 @@ class Config(Frozen):
     keys_stored: int = 0
     no_auth: bool = False
     engine_key: SecretStr | None = None
+    ops: Listen | None = None
+    ops_token: bytes | None = None
     log_format: Literal["text", "json"] = "text"
     state_dir: Path
 
@@ -107,9 +111,12 @@ def load(
     state_dir: Path,
     keys_stored: int = 0,
     no_auth: bool = False,
+    ops: str = "",
+    ops_token: str | None = None,
 ) -> Config:
     """One frozen Config from a tier and the command line; the key is hashed here and dropped."""
-    for name, key in (("API key", api_key), ("engine's API key", engine_key)):
+    named = (("API key", api_key), ("engine's API key", engine_key), ("ops token", ops_token))
+    for name, key in named:
         if key and not (key.isascii() and key.isprintable() and " " not in key):
             raise ConfigError(
                 f"The {name} holds characters that no HTTP header can carry.",
@@ -127,6 +134,8 @@ def load(
                 "state_dir": state_dir,
                 "keys_stored": keys_stored,
                 "no_auth": no_auth,
+                "ops": _host_and_port(ops) if ops else None,
+                "ops_token": hash_key(ops_token) if ops_token else None,
             }
         )
     except ValidationError as error:
@@ -137,6 +146,7 @@ def load(
             "Add --engine http://HOST:PORT, or choose another tier: seekserve tiers.",
         )
     _closed_or_meant_open(config)
+    _ops_closed(config, ops_token)
     return config
 
 
@@ -153,6 +163,36 @@ def _closed_or_meant_open(config: Config) -> None:
             "Leave --no-auth out; or unset SEEKSERVE_API_KEY and move the key file "
             f"{config.state_dir / 'keys.json'} away.",
         )
+
+
+def _ops_closed(config: Config, token: str | None) -> None:
+    if not config.ops:
+        return
+    if token and len(token) < SHORTEST_TOKEN:
+        raise ConfigError(
+            f"SEEKSERVE_OPS_TOKEN has {len(token)} characters, which can be guessed.",
+            f"Make one of {SHORTEST_TOKEN} or more: openssl rand -hex 32.",
+        )
+    if not config.ops.loopback and not token:
+        raise OpenToTheWorld(
+            f"--ops {config.ops.host} can be reached from other machines and no token is set.",
+            "Set SEEKSERVE_OPS_TOKEN (openssl rand -hex 32) here and as Prometheus' bearer token, or "
+            "bind it to 127.0.0.1. The socket ops.sock in the state folder needs none.",
+        )
+
+
+def _host_and_port(text: str) -> dict[str, str]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host.strip("[]") or not port.isdigit():
+        raise ConfigError(
+            f"--ops {text[:80]!r} is not of the form HOST:PORT.", "Write it as 127.0.0.1:9400."
+        )
+    return {"host": host.strip("[]"), "port": port}
+
+
+def take_ops_token() -> str | None:
+    """What scrapes over TCP must send. Taken out of the environment, which the engine inherits."""
+    return os.environ.pop("SEEKSERVE_OPS_TOKEN", None) or None
 
 
 def state_folder() -> Path:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
-from collections.abc import Callable
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import uvloop
 
@@ -19,8 +23,9 @@ from seekserve.errors import EngineFailed
 from seekserve.gateway.closing import Closing
 from seekserve.listener import Server, bound
 from seekserve.log import Log
+from seekserve.opslistener import Side, ops_port, ops_socket
 from seekserve.screen import Screen
-from seekserve.settings import Prefer
+from seekserve.settings import Listen, Prefer
 
 
 def run(config: Config, screen: Screen, prefer: Prefer | None = None) -> None:
@@ -33,31 +38,66 @@ def run(config: Config, screen: Screen, prefer: Prefer | None = None) -> None:
 
 async def _serve(config: Config, screen: Screen, launching: Launching | None) -> None:
     log = Log(config.log_format)
-    with bound(config.listen) as listener:
+    with (
+        bound(config.listen) as listener,
+        ops_socket(config.state_dir) as door,
+        ops_port(config.ops) as port,
+    ):
+        config = _as_bound(config, listener, port)
         certificate, closing = tls.certificate(config.listen, log), Closing()
         fleet = assemble(config, log, launching)
-        app = build(config, fleet, log, closing)
-        server = Server(app, config, closing, certificate, log)
+        apps = build(config, fleet, log, closing)
+        server = Server(apps.api, config, closing, certificate, log)
         server.stopping, server.draining = screen.stopping, _telling(screen, log)
         _settle_memory()
         fleet.listen(screen.heard)
-        watcher = asyncio.create_task(
-            _watch(screen, fleet, config, listener.getsockname()[1], server)
-        )
-        await server.serve(sockets=[listener])
-        screen.stopped()
-        watcher.cancel()
+        async with contextlib.AsyncExitStack() as sides:
+            await sides.enter_async_context(Side(apps.ops, door))
+            if port:
+                await sides.enter_async_context(Side(apps.scrape, port))
+            with _hangups(apps.hangup):
+                watcher = asyncio.create_task(_watch(screen, fleet, config, server))
+                await server.serve(sockets=[listener])
+                screen.stopped()
+                watcher.cancel()
     if failed := [s for s in fleet.snapshots() if s.state is State.FAILED]:
         raise EngineFailed(f"The engine failed: {failed[0].cause}", failed[0].todo)
 
 
-async def _watch(screen: Screen, fleet: Fleet, config: Config, port: int, server: Server) -> None:
+def _as_bound(config: Config, api: socket.socket, ops: socket.socket | None) -> Config:
+    """With the ports that were given where any free one was asked for."""
+    port = {"port": api.getsockname()[1]}
+    bound_to: dict[str, Listen] = {"listen": config.listen.model_copy(update=port)}
+    if config.ops and ops:
+        bound_to["ops"] = config.ops.model_copy(update={"port": ops.getsockname()[1]})
+    return config.model_copy(update=bound_to)
+
+
+@contextmanager
+def _hangups(reload: Callable[[], Awaitable[None]]) -> Iterator[None]:
+    """While the server serves, SIGHUP does what `seekserve reload` does."""
+    loop = asyncio.get_running_loop()
+    running: set[asyncio.Future[None]] = set()
+
+    def heard() -> None:
+        task = asyncio.ensure_future(reload())
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, heard)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+async def _watch(screen: Screen, fleet: Fleet, config: Config, server: Server) -> None:
     """Progress, then the banner; and the end of the server once every engine has failed."""
     with screen.progress():
         while not fleet.ready and not fleet.failed:
             await asyncio.sleep(0.05)
     if fleet.ready:
-        screen.banner(config, port, sorted(fleet.cards()))
+        screen.banner(config, config.listen.port, sorted(fleet.cards()))
     while not fleet.failed:
         await asyncio.sleep(0.5)
     server.should_exit = True

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.routing import APIRoute
 
 from seekserve import __version__
@@ -15,6 +16,8 @@ from seekserve.engine.engine import Attached
 from seekserve.engine.fleet import Fleet
 from seekserve.log import Log
 from tests.support import KEY, FakeEngine, Gate, config, fake_engine, gateway, until
+
+OPERATORS = ("/metrics", "/version", "/server", "/engines", "/reload", "/keys", "/keys/x/revoke")
 
 
 def refs(page: Any) -> set[str]:
@@ -48,14 +51,22 @@ async def test_ready(gate: Gate) -> None:
 
 async def test_health_is_open_and_the_rest_is_not(engine: FakeEngine) -> None:
     async with gateway(config(engine.url, key=KEY)) as gate:
-        for path, status in (("/health/live", 200), ("/health/ready", 200), ("/metrics", 401)):
-            assert (await gate.client.get(path)).status_code == status
-        for path in ("/version", "/docs", "/openapi.json", "/v1/models"):
+        for path in ("/health/live", "/health/ready"):
+            assert (await gate.client.get(path)).status_code == 200
+        for path in ("/docs", "/openapi.json", "/v1/models", *OPERATORS):
             assert (await gate.client.get(path)).status_code == 401
 
 
+@pytest.mark.parametrize("path", OPERATORS)
+async def test_a_key_opens_nothing_of_the_operators(engine: FakeEngine, path: str) -> None:
+    async with gateway(config(engine.url, key=KEY)) as gate:
+        for method in ("GET", "POST"):
+            answer = await gate.client.request(method, path, headers={"x-api-key": KEY})
+            assert answer.status_code == 404, answer.text
+
+
 async def test_engine_series_come_along_under_our_name(gate: Gate) -> None:
-    answer = await gate.client.get("/metrics")
+    answer = await gate.ops.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     figures = await gate.figures()
     assert figures["vllm:num_requests_running{dp_rank=0,engine=engine-0,model_name=fake}"] == 0
@@ -77,13 +88,13 @@ async def test_metrics_are_cheap(gate: Gate) -> None:
     took = []
     for _ in range(10):
         began = time.perf_counter()
-        await gate.client.get("/metrics")
+        await gate.metrics()
         took.append(time.perf_counter() - began)
     assert min(took) < 0.1, "the promise is 20 ms"
 
 
 async def test_version(gate: Gate, engine: FakeEngine) -> None:
-    told = (await gate.client.get("/version")).json()
+    told = (await gate.ops.get("/version")).json()
     assert told["version"] == __version__
     assert told["engines"] == [{"name": "engine-0", "address": engine.url}]
 

@@ -44,6 +44,11 @@ class Served:
         headers = {"Authorization": f"Bearer {KEY}"}
         return httpx.Client(base_url=self.root, headers=headers, timeout=timeout_s, trust_env=False)
 
+    def ops(self) -> httpx.Client:
+        """The operators' socket, where metrics and versions are."""
+        transport = httpx.HTTPTransport(uds=str(self.output.parent / "ops.sock"))
+        return httpx.Client(transport=transport, base_url="http://ops", timeout=60)
+
     def wait_ready(self) -> None:
         """Polls until an engine can answer; fails with the output when the server ends before."""
         deadline = time.monotonic() + START_S
@@ -60,8 +65,8 @@ class Served:
 
     def running(self) -> float:
         """What the engine itself says it is working on."""
-        with self.client() as client:
-            return series(client.get("/metrics").text, "vllm:num_requests_running")
+        with self.ops() as ops:
+            return series(ops.get("/metrics").text, "vllm:num_requests_running")
 
 
 def series(page: str, name: str) -> float:

@@ -66,6 +66,7 @@ def test_no_key_is_refused_everywhere_but_at_the_health_routes(server: Served) -
         "/health/ready": "200",
         "/metrics": "401",
         "/version": "401",
+        "/server": "401",
         "/docs": "401",
         "/openapi.json": "401",
         "/v1/models": "401",
@@ -83,6 +84,10 @@ def test_the_engine_is_not_reachable_through_us(server: Served) -> None:
         "/pause",
         "/ping",
         "/load",
+        "/metrics",
+        "/version",
+        "/reload",
+        "/keys",
         "/v1/load_lora_adapter",
     ):
         page = json.loads(curl(server.root + path, "-d", "{}"))

@@ -40,8 +40,8 @@ def met(score: Score) -> bool:
 
 def engine(server: Served) -> httpx.Client:
     """The engine's own door, for the one thing ours does not pass on: token ids."""
-    with server.client() as client:
-        address = client.get("/version").json()["engines"][0]["address"]
+    with server.ops() as ops:
+        address = ops.get("/version").json()["engines"][0]["address"]
     transport = httpx.HTTPTransport(uds=address.removeprefix("unix:"))
     return httpx.Client(base_url="http://engine", transport=transport, timeout=120)
 

@@ -81,7 +81,7 @@ def seen_working(server: Served, request: asyncio.Task[httpx.Response]) -> bool:
 
 async def test_leaving_the_queue(server: Served) -> None:
     """More streams than places: those who wait leave without the engine ever hearing of them."""
-    with server.client() as ops:
+    with server.ops() as ops:
         async with http(server) as client:
             bodies = json.dumps(LONG | {"stream": True})
             posts = [

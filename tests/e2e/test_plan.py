@@ -13,9 +13,9 @@ from tests.e2e.server import Served, serve
 FOLDER = Path(__file__).parents[2] / "server" / "seekserve" / "demo" / "model"
 
 
-def sizes(client: httpx.Client) -> dict[tuple[str, str], float]:
+def sizes(ops: httpx.Client) -> dict[tuple[str, str], float]:
     """`seekserve_engine_size` by (of, kind)."""
-    page = client.get("/metrics").text
+    page = ops.get("/metrics").text
     return {
         (sample.labels["of"], sample.labels["kind"]): sample.value
         for family in text_string_to_metric_families(page)
@@ -25,8 +25,8 @@ def sizes(client: httpx.Client) -> dict[tuple[str, str], float]:
 
 
 def test_the_demo_tiers_cache_is_what_was_planned(server: Served) -> None:
-    with server.client() as client:
-        found = sizes(client)
+    with server.ops() as ops:
+        found = sizes(ops)
     planned, actual = found["kv_cache_tokens", "planned"], found["kv_cache_tokens", "actual"]
     assert actual > 100_000
     assert planned == pytest.approx(actual, rel=0.05)
@@ -42,7 +42,7 @@ def test_a_ladder_is_climbed_shown_and_launched(tmp_path: Path) -> None:
         f"  - {{model: {FOLDER}, context: 1024, max_num_seqs: 4, enforce_eager: true}}\n"
         "defaults: {max_tokens: 16, thinking: engine}\n"
     )
-    with serve("--tier", str(tier)) as served, served.client() as client:
+    with serve("--tier", str(tier)) as served, served.client() as client, served.ops() as ops:
         served.wait_ready()
         said = served.said()
         assert "not taken: deepseek-v4-pro" in said
@@ -51,6 +51,6 @@ def test_a_ladder_is_climbed_shown_and_launched(tmp_path: Path) -> None:
         answer = client.post("/v1/chat/completions", json=body)
         assert answer.status_code == 200, answer.text
         assert answer.json()["usage"]["completion_tokens"] > 0
-        found = sizes(client)
+        found = sizes(ops)
     planned, actual = found["kv_cache_tokens", "planned"], found["kv_cache_tokens", "actual"]
     assert planned == pytest.approx(actual, rel=0.05)

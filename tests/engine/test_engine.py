@@ -230,7 +230,7 @@ async def test_a_bare_engine_is_served_all_the_same(tmp_path: Path, tcp: bool) -
                 "/v1/chat/completions", json=gate.chat() | {"model": "x"}
             )
             assert answer.status_code == 200
-            page = await gate.client.get("/metrics")
+            page = await gate.ops.get("/metrics")
             assert page.status_code == 200
             assert "vllm:" not in page.text
 

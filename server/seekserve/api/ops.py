@@ -1,9 +1,14 @@
-"""Health, metrics and version: what a supervisor and an operator ask."""
+"""Health, metrics, version and the engines' lives: what a supervisor and an operator ask.
+
+Clients' listener has the health routes alone; the rest is served to operators (`opsapp`).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -11,19 +16,30 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from seekserve import __version__
+from seekserve.config import Config
 from seekserve.engine import exposition
 from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.fleet import Fleet
 from seekserve.gateway.closing import Closing
+from seekserve.gateway.keys import Door
 from seekserve.gateway.trace import trace_of
 from seekserve.metrics import Metrics, Reading
+from seekserve.settings import Listen
 
 PAGE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Ops:
-    def __init__(self, fleet: Fleet, metrics: Metrics, closing: Closing) -> None:
-        self._fleet, self._metrics, self._closing = fleet, metrics, closing
+    def __init__(
+        self,
+        fleet: Fleet,
+        metrics: Metrics,
+        config: Config,
+        door: Callable[[], Door],
+        closing: Closing,
+    ) -> None:
+        self._fleet, self._metrics, self._config, self._door = fleet, metrics, config, door
+        self._closing = closing
         metrics.watch(self._gauges)
 
     async def live(self, request: Request) -> Response:
@@ -66,6 +82,32 @@ class Ops:
             }
         )
 
+    async def engines(self, request: Request) -> Response:
+        """Each engine's state, and of one that is not ready the cause and what to do about it."""
+        trace_of(request.scope).route = "ops"
+        engines = [
+            _public(s) | {"address": str(s.address), "cause": s.cause, "remedy": s.todo}
+            for s in self._fleet.snapshots()
+        ]
+        return JSONResponse({"engines": engines})
+
+    async def server(self, request: Request) -> Response:
+        """This process, what it serves, and where it listens: what `doctor` looks at."""
+        trace_of(request.scope).route = "ops"
+        config = self._config
+        ops = {"token": bool(config.ops_token), **_listening(config.ops)} if config.ops else None
+        return JSONResponse(
+            {
+                "version": __version__,
+                "pid": os.getpid(),
+                "tier": config.tier.tier,
+                "attached": list(config.attach),
+                "api": {"door": self._door(), "no_auth": config.no_auth}
+                | _listening(config.listen),
+                "ops": ops,
+            }
+        )
+
     def _gauges(self) -> list[Reading]:
         snapshots = self._fleet.snapshots()
         states = [
@@ -102,6 +144,11 @@ class Ops:
         ]
 
 
+def _listening(listen: Listen) -> dict[str, Any]:
+    tls = bool(getattr(listen, "tls_cert", None))
+    return {"host": listen.host, "port": listen.port, "loopback": listen.loopback, "tls": tls}
+
+
 def _public(snapshot: Snapshot) -> dict[str, Any]:
     """What anybody may know of an engine: no address, no log lines."""
     known: dict[str, Any] = {"name": snapshot.name, "state": snapshot.state.value}
@@ -118,13 +165,9 @@ def _installed(name: str) -> str | None:
 
 
 def router(ops: Ops) -> APIRouter:
+    """What clients' listener serves of it."""
     routes = APIRouter()
-    for path, endpoint in (
-        ("/health/live", ops.live),
-        ("/health/ready", ops.ready),
-        ("/metrics", ops.metrics),
-        ("/version", ops.version),
-    ):
+    for path, endpoint in (("/health/live", ops.live), ("/health/ready", ops.ready)):
         routes.add_api_route(
             path, endpoint, methods=["GET"], response_class=Response, tags=["operations"]
         )

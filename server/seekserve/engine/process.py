@@ -10,6 +10,7 @@ import collections
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,18 +26,25 @@ MAX_LINE = 8 * 1024
 MAX_LOG = 32 * 1024 * 1024
 TAIL_LINES = 400
 PR_SET_PDEATHSIG = 1
+_SECRET = re.compile(
+    r"(API_?KEY|ACCESS_KEY|SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIALS)(_ID|_FILE)?$", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run. `env` is added to ours, less the variables named in `hide`."""
+    """What to run. `env` is added to ours, less whatever is named as a secret."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
-    hide: tuple[str, ...] = ("VLLM_API_KEY", "SEEKSERVE_API_KEY", "SEEKSERVE_ENGINE_API_KEY")
 
     def environ(self) -> dict[str, str]:
-        return {k: v for k, v in os.environ.items() if k not in self.hide} | dict(self.env)
+        return {k: v for k, v in os.environ.items() if not secret(k)} | dict(self.env)
+
+
+def secret(name: str) -> bool:
+    """Whether a variable is somebody's key, by its name. The hub's is the one that an engine needs."""
+    return bool(_SECRET.search(name)) and name not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 class LogFile:

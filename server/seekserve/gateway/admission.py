@@ -168,21 +168,20 @@ class Admission:
             self._end(turn.place.result())
 
     async def _placed(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
-        placed = await turn.placed(self._clock, tick_s, tick)
-        lease = turn.place.result() if placed else None
+        lease = turn.place.result() if await turn.placed(self._clock, tick_s, tick) else None
         found_s = self._clock() - turn.arrived
         self.margins[turn.key_class].learn(turn.expected_s, turn.each_s, found_s)
-        if lease:
-            return lease
-        raise refusals.waited_out(turn.patience_s, self._outlook(turn)[0])
+        if lease is None:
+            raise refusals.waited_out(turn.patience_s, self._outlook(turn)[0])
+        return lease
 
     def _refuse_early(self, line: Line[Turn], turn: Turn) -> None:
         """Raises QueueFull for one that would wait in vain."""
-        tenancy, group = self.classes[turn.key_class], line.groups[turn.key_class]
+        group = line.groups[turn.key_class]
         if not len(line) and self.places.engine_for(turn, ()):
             return
         turn.expected_s, turn.each_s = self._outlook(turn)
-        refuse_crowds(turn, group, tenancy, self.queued, self._limits)
+        refuse_crowds(turn, group, self.classes[turn.key_class], self.queued, self._limits)
         margin = self.margins[turn.key_class]
         margin.pass_to(turn.arrived)
         latest_s = margin.latest_s(turn.expected_s, turn.each_s)
@@ -198,9 +197,9 @@ class Admission:
         return self.places.outlook(model, ahead)
 
     def _line(self, model: str) -> Line[Turn]:
-        if model not in self.lines:
-            self.lines[model] = Line(self.classes, lambda: self.places.in_flight)
-        return self.lines[model]
+        if (line := self.lines.get(model)) is None:
+            line = self.lines[model] = Line(self.classes, lambda: self.places.in_flight)
+        return line
 
     def _assign(self) -> None:
         """Matches free places with those who wait. Every change of either ends here.

@@ -19,8 +19,7 @@ from seekserve.errors import EngineBroke, HungUp
 
 HIGH_WATER = 256 * 1024
 MAX_HEAD = 64 * 1024
-# vLLM hangs up idle connections after 5 s by default: be the first to do so.
-IDLE_S = 4.0
+IDLE_S = 4.0  # vLLM hangs up idle connections after 5 s by default: be the first to do so
 
 Sink = Callable[[bytes], bool]
 """Takes bytes; whether it has room for more."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Self
 
@@ -16,7 +17,7 @@ from seekserve.config import Config
 from seekserve.errors import ConfigError
 from seekserve.gateway import keyfile
 from seekserve.gateway.keyfile import Read, Stamp
-from seekserve.gateway.keys import Door, Keyring
+from seekserve.gateway.keys import Door, Key, Keyring
 from seekserve.log import Log
 from seekserve.metrics import Reading
 
@@ -37,6 +38,9 @@ class KeyWatch:
         read = keyfile.read(self._path)
         self._stamp, self._fault, self._tried_at = read.stamp, "", 0.0
         self.ring = Keyring(self._hashes, read.keys, _door(config, read))
+        self._one_look = (
+            asyncio.Lock()
+        )  # an older look that ends later must not bring old keys back
         self._tell_classes()
 
     async def __aenter__(self) -> Self:
@@ -46,6 +50,16 @@ class KeyWatch:
     async def __aexit__(self, *_: object) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
+
+    async def reload(self) -> tuple[str, ...]:
+        """Looks at once. Says what changed; raises ConfigError when the last good keyring stays."""
+        before = {key.id: key for key in self.ring.keys}
+        await self._look(await asyncio.to_thread(keyfile.stamp, self._path))
+        if self._fault:
+            raise ConfigError(
+                self._fault, f"The {len(self.ring)} keys from before stay in force. Mend the file."
+            )
+        return _changes(before, {key.id: key for key in self.ring.keys})
 
     def gauges(self) -> list[Reading]:
         now = datetime.now(UTC)
@@ -69,15 +83,16 @@ class KeyWatch:
                 await self._look(stamp)
 
     async def _look(self, stamp: Stamp) -> None:
-        self._tried_at = time.monotonic()
-        try:
-            read = await asyncio.to_thread(keyfile.read, self._path)
-        except ConfigError as error:
-            self._keep(stamp, error.message)
-        except Exception as error:  # noqa: BLE001  a watch that died would let revoked keys in
-            self._keep(stamp, f"{type(error).__name__} while reading it")
-        else:
-            self._swap(read)
+        async with self._one_look:
+            self._tried_at = time.monotonic()
+            try:
+                read = await asyncio.to_thread(keyfile.read, self._path)
+            except ConfigError as error:
+                self._keep(stamp, error.message)
+            except Exception as error:  # noqa: BLE001  a watch that died would let revoked keys in
+                self._keep(stamp, f"{type(error).__name__} while reading it")
+            else:
+                self._swap(read)
 
     def _keep(self, stamp: Stamp, fault: str) -> None:
         """The last good keyring stays, but a server that was open is meant to be so no longer."""
@@ -103,6 +118,20 @@ class KeyWatch:
         if lost:
             names = ", ".join(f"{key.name} ({key.class_name})" for key in lost[:NAMED])
             self._log.event("keys_of_unknown_class", count=len(lost), keys=names)
+
+
+def _changes(before: Mapping[str, Key], after: Mapping[str, Key]) -> tuple[str, ...]:
+    kinds = {
+        "added": after.keys() - before.keys(),
+        "removed": before.keys() - after.keys(),
+        "changed": {one for one in before.keys() & after.keys() if before[one] != after[one]},
+    }
+    known = {**before, **after}
+    return tuple(
+        f"keys {kind}: {', '.join(sorted(known[one].name for one in ids))}"
+        for kind, ids in kinds.items()
+        if ids
+    )
 
 
 def _door(config: Config, read: Read) -> Door:

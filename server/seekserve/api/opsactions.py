@@ -1,0 +1,64 @@
+"""What operators may change while the server runs: the configuration read again, an engine restarted.
+
+How that is done is handed in; here it is asked for one at a time, logged, and told. An action says what
+it changed in sentences, or raises StartError, and then everything is as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from seekserve.engine.fleet import Fleet
+from seekserve.errors import StartError, UnknownName
+from seekserve.gateway.trace import trace_of
+from seekserve.log import Log
+
+Reload = Callable[[], Awaitable[Sequence[str]]]
+Restart = Callable[[str], Awaitable[Sequence[str]]]
+
+
+class Actions:
+    def __init__(self, fleet: Fleet, log: Log, reload: Reload, restart: Restart) -> None:
+        self._fleet, self._log = fleet, log
+        self._do_reload, self._do_restart = reload, restart
+        self._one = asyncio.Lock()
+
+    async def reload(self, request: Request) -> Response:
+        trace_of(request.scope).route = "ops"
+        return _told(await self._done("reload", "", self._do_reload))
+
+    async def restart(self, request: Request) -> Response:
+        trace_of(request.scope).route = "ops"
+        name = request.path_params["name"]
+        known = [snapshot.name for snapshot in self._fleet.snapshots()]
+        if name not in known:
+            raise UnknownName(
+                f"There is no engine {name[:80]!r}.", f"Known: {', '.join(known) or 'none'}."
+            )
+        return _told(await self._done("restart", name, lambda: self._do_restart(name)))
+
+    async def hangup(self) -> None:
+        """SIGHUP: a reload that nobody waits for, so the log alone says what came of it."""
+        try:
+            await self._done("reload", "", self._do_reload)
+        except StartError:
+            return  # logged already
+
+    async def _done(self, action: str, of: str, do: Reload) -> Sequence[str]:
+        async with self._one:
+            try:
+                changed = await do()
+            except StartError as error:
+                self._log.event("ops", action=action, of=of or None, failed=error.message)
+                raise
+        said = "; ".join(changed)[:2000] or "nothing"
+        self._log.event("ops", action=action, of=of or None, changed=said)
+        return changed
+
+
+def _told(changed: Sequence[str]) -> Response:
+    return JSONResponse({"changed": list(changed)})

@@ -1,0 +1,88 @@
+"""The operators' side of the server as a value: everything on the socket of its owner, and on a TCP port
+what a scrape reads, never what changes anything.
+
+`reload` and `restart` are whose they are: this only says what came of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from seekserve.api.ops import Ops
+from seekserve.api.opsactions import Actions
+from seekserve.api.opskeys import KeyDesk
+from seekserve.config import Config
+from seekserve.errors import Refusal, StartError, UnknownName
+from seekserve.gateway.guard import Guard
+from seekserve.gateway.keys import Keyring
+from seekserve.gateway.trace import Tracing
+from seekserve.log import Log
+from seekserve.metrics import Metrics
+
+
+def build(ops: Ops, actions: Actions, keys: KeyDesk, log: Log, unseen: Metrics) -> Starlette:
+    """For ops.sock: whoever can open that may do everything. Its requests are counted on `unseen`."""
+    changes = [
+        Route("/engines", ops.engines, methods=["GET"]),
+        Route("/server", ops.server, methods=["GET"]),
+        Route("/reload", actions.reload, methods=["POST"]),
+        Route("/engines/{name}/restart", actions.restart, methods=["POST"]),
+        Route("/keys", keys.listed, methods=["GET"]),
+        Route("/keys", keys.add, methods=["POST"]),
+        Route("/keys/{name}/rotate", keys.rotate, methods=["POST"]),
+        Route("/keys/{name}/revoke", keys.revoke, methods=["POST"]),
+    ]
+    return _app([*_reading(ops), *changes], [_tracing(log, unseen)])
+
+
+def scrape(ops: Ops, config: Config, log: Log, unseen: Metrics) -> Starlette:
+    """For --ops: reading alone. Without a token only this machine's own programs, no web page."""
+    hashes = (config.ops_token,) if config.ops_token else ()
+    ring = Keyring(hashes, door="closed" if hashes else "local")
+    guard = Middleware(Guard, ring=lambda: ring, tier=config.tier)
+    return _app(_reading(ops), [_tracing(log, unseen), guard])
+
+
+def _reading(ops: Ops) -> list[Route]:
+    pages: dict[str, Callable[[Request], object]] = {
+        "/metrics": ops.metrics,
+        "/version": ops.version,
+        "/health/live": ops.live,
+        "/health/ready": ops.ready,
+    }
+    return [Route(path, page, methods=["GET"]) for path, page in pages.items()]
+
+
+def _tracing(log: Log, unseen: Metrics) -> Middleware:
+    return Middleware(Tracing, metrics=unseen, log=log)
+
+
+def _app(routes: list[Route], middleware: list[Middleware]) -> Starlette:
+    told = {StartError: _unwilling, Refusal: _refused, HTTPException: _no_route}
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=told)
+
+
+async def _unwilling(request: Request, error: Exception) -> Response:
+    """What cannot be done as things are, in the words a verb would print."""
+    assert isinstance(error, StartError)
+    status = 404 if isinstance(error, UnknownName) else 422
+    return JSONResponse({"error": {"message": error.message, "todo": error.todo}}, status)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return JSONResponse({"error": {"message": error.message, "todo": ""}}, error.status)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    where = f"{request.method} {request.url.path[:120]}"
+    told = {"message": f"{where} is not served here.", "todo": "README.md lists what is."}
+    return JSONResponse({"error": told}, error.status_code, error.headers)
