@@ -1,4 +1,4 @@
-"""What a released install is made of: locked with hashes, listed in an SBOM, and whole when it is installed."""
+"""What a released install is made of: locked with hashes, listed in an SBOM, whole as installed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.support import fake_engine
 
 ROOT = Path(__file__).parents[1]
 MAKE = (ROOT / "Makefile").read_text()
@@ -80,3 +82,16 @@ def test_the_sbom_lists_every_locked_dependency(tmp_path: Path) -> None:
     assert listed == pins("runtime")
     assert all(c["purl"].startswith("pkg:pypi/") for c in told["components"])
     assert str(ROOT) not in page.read_text()
+
+
+def test_nothing_is_fetched_by_loading_or_serving(tmp_path: Path) -> None:
+    """Only the engine's own socket is spoken to (and, by the test's client, the gateway's port)."""
+    with fake_engine(tmp_path) as engine:
+        words = [sys.executable, "-m", "tests.quiet", engine.url]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    met = json.loads(done.stdout.splitlines()[-1])
+    ours = re.compile(r"socket\.(connect \('127\.0\.0\.1', \d+\)|getaddrinfo 127\.0\.0\.1)")
+    socket = f"socket.connect {engine.url.removeprefix('unix:')}"
+    assert socket in met, "else nothing was watched"
+    assert [one for one in met if one != socket and not ours.fullmatch(one)] == []

@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from seekserve import __version__
-from seekserve.api import anthropic, deepseek, embeddings, openai, openapi, ops, responses
+from seekserve.api import anthropic, deepseek, docs, embeddings, openai, openapi, ops, responses
 from seekserve.api.straight import Straight
 from seekserve.config import Config
 from seekserve.engine.fleet import Fleet
@@ -86,6 +86,7 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
             Middleware(Straight, endpoints=hot),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _no_route},
+        docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
         redoc_url=None,
     )
     app.include_router(openai.router(endpoints))
@@ -94,6 +95,7 @@ def build(config: Config, fleet: Fleet, log: Log) -> FastAPI:
     app.include_router(embeddings.router(vectors))
     app.include_router(deepseek.router(deepseek.Account(ledger.spent, tier.prices)))
     app.include_router(ops.router(ops.Ops(fleet, metrics)))
+    app.include_router(docs.router(lambda: app.openapi()))
     setattr(app, "openapi", lambda: _openapi(app))  # noqa: B010  FastAPI's own way to replace it
     return app
 
