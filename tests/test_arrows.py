@@ -21,8 +21,10 @@ LEAVES = {
 }  # "" is the package itself: its version
 MAY = {
     "cli": {"serving", "verbs", "plan", "screen", "usageverbs", "keyverbs"},
-    "serving": {"app", "choosing", "engine", "screen", "listener"},
-    "choosing": {"engine", "plan"},
+    "serving": {"app", "choosing", "engine", "pins", "screen", "listener"},
+    "choosing": {"engine", "pins", "plan"},
+    "pins": {"engine", "hub", "plan"},
+    "hub": set(),
     "verbs": {"plan", "printing", "screen"},
     "usageverbs": {"gateway", "printing"},
     "keyverbs": {"gateway", "keypages", "printing"},

@@ -86,6 +86,14 @@ def serve(
         str | None,
         typer.Option(envvar="SEEKSERVE_ENGINE_API_KEY", help="What attached engines want to see."),
     ] = None,
+    update_models: Annotated[
+        bool,
+        typer.Option(
+            "--update-models",
+            help="Fetch the model's newest commit and keep that one. Without it the commit that was "
+            "fetched first is served, whatever its repository says since.",
+        ),
+    ] = False,
     log_format: Annotated[
         str, typer.Option(metavar="text|json", help="One line per event, on stderr.")
     ] = "text",
@@ -112,7 +120,7 @@ def serve(
             no_auth=no_auth,
         )
         screen.warned(config)
-        run(config, screen, prefer)
+        run(config, screen, prefer, update_models)
     except StartError as error:
         screen.failure(error)
         raise typer.Exit(error.exit_code) from error

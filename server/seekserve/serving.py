@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 
 import uvloop
 
@@ -15,19 +16,27 @@ from seekserve.engine.fleet import Fleet, Launching, assemble
 from seekserve.errors import EngineFailed
 from seekserve.listener import Server, bound
 from seekserve.log import Log
+from seekserve.pins import Pins
 from seekserve.screen import Screen
 from seekserve.settings import Prefer
 
 
-def run(config: Config, screen: Screen, prefer: Prefer | None = None) -> None:
+def run(
+    config: Config, screen: Screen, prefer: Prefer | None = None, update_models: bool = False
+) -> None:
     """Until it is asked to stop. Raises StartError."""
+    pins = Pins(config.state_dir, os.environ, Log(config.log_format), update_models)
     launching = None
     if config.tier.ladder and not config.attach:
-        config, launching = choose(config, prefer, screen.console)
-    uvloop.run(_serve(config, screen, launching))
+        config, launching = choose(config, prefer, screen.console, pins)
+    elif not config.attach:
+        engine = pins.pinned(config.tier.engine, config.tier.engine.model)
+        tier = config.tier.model_copy(update={"engine": engine})
+        config = config.model_copy(update={"tier": tier})
+    uvloop.run(_serve(config, screen, launching, pins))
 
 
-async def _serve(config: Config, screen: Screen, launching: Launching | None) -> None:
+async def _serve(config: Config, screen: Screen, launching: Launching | None, pins: Pins) -> None:
     log = Log(config.log_format)
     with bound(config.listen) as listener:
         fleet = assemble(config, log, launching)
@@ -35,6 +44,7 @@ async def _serve(config: Config, screen: Screen, launching: Launching | None) ->
         server.stopping = screen.stopping
         _settle_memory()
         fleet.listen(screen.heard)
+        fleet.listen(pins.heard)
         watcher = asyncio.create_task(
             _watch(screen, fleet, config, listener.getsockname()[1], server)
         )
