@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._broken = self._broken or "it does not speak HTTP"
         if not self.status:
             self._heading(len(data))
