@@ -173,6 +173,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=HttpProtocol,
+                ws="none",  # else an upgrade leads into another parser, where websockets is installed
                 loop="none",
                 log_config=None,
                 access_log=False,

@@ -1,7 +1,8 @@
 """Every target for some minutes, then a table: `python -m tests.fuzz --minutes 10 [--only NAME ...]`.
 
 The byte-level targets run under atheris, each in a process of its own that is started again after a
-finding; then every endpoint of a real server is asked. Findings stay in build/fuzz. Ends with 1 if there are any.
+finding; then every endpoint of a real server is asked. Findings stay in
+build/fuzz. Ends with 1 if there are any.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from seekserve.gateway.sse import Tap
 from tests.fuzz.cuts import Chooser, cut
 
 Json = dict[str, Any]
+_BLANK = re.compile(rb"\n{3,}")
 VOICES: tuple[Callable[[], Voice], ...] = (
     lambda: Chat().voice(True),
     lambda: Chat(usage_last=True).voice(True),
@@ -53,7 +55,8 @@ def heard(voice: Callable[[], Voice], reads: list[bytes]) -> Heard:
             failed = True
         if failed or tap.broke:
             return Heard(None, True, tap.done, "", None)
-    return Heard(b"".join(out), False, tap.done, tap.finish, tap.usage)
+    plain = _BLANK.sub(b"\n\n", b"".join(out)).lstrip(b"\n")  # blank lines say nothing
+    return Heard(plain, False, tap.done, tap.finish, tap.usage)
 
 
 def any_bytes(data: bytes) -> None:
@@ -75,6 +78,7 @@ TEXTS = (
     *('"usage"', '"error"', '"finish_reason":"stop"', "[DONE]", "data: [DONE]\n\n", "\r\n\r\n"),
     *("<think>", "</think>", '{"a":1}', "\ufeff", "\u2028", ": ping", "null", "\ud800"),
 )
+_ENDS = (2, 2, 2, 3)  # an empty event is one that says nothing
 ODD_VALUES: tuple[Any, ...] = (None, 5, -1.5, True, [], {}, "x", [None], {"a": []}, 10**30, [[]])
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
@@ -88,7 +92,8 @@ def events(data: bytes) -> None:
     stream = b""
     while chosen.rest and len(stream) < 20_000:
         told = json.dumps(_event(chosen), ensure_ascii=ascii_, separators=marks)
-        stream += b"data: " + told.encode(errors="replace") + 2 * newline
+        stream += b"data: " + told.encode(errors="replace") + chosen.pick(_ENDS) * newline
+        stream += chosen.pick((b"", b"", b"", b": ping" + 2 * newline))
     stream += b"data: [DONE]" + 2 * newline
     whole = alike(voice, stream, seed)
     for line in (whole.out or b"").split(b"\n"):

@@ -11,9 +11,10 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from seekserve.errors import EngineBroke
-from seekserve.gateway.connection import HIGH_WATER, MAX_HEAD, Connection
-from seekserve.listener import MAX_EARLY, HttpProtocol
+from seekserve.gateway.connection import HIGH_WATER, Connection
+from seekserve.listener import MAX_EARLY, MAX_HEAD, HttpProtocol, Server
 from tests.fuzz.cuts import Chooser, cut
+from tests.support import config as settings
 
 LARGEST = 64 * 1024
 """Of one read."""
@@ -108,7 +109,7 @@ def _told_why(connection: Connection) -> None:
 
 @cache
 def _listening() -> uvicorn.Config:
-    config = uvicorn.Config(_echo, http=HttpProtocol, lifespan="off", log_config=None)
+    config = Server.of(_echo, settings()).config
     config.load()
     logging.getLogger("uvicorn.error").disabled = True  # a line for each head that is none
     return config
