@@ -1,4 +1,5 @@
 # setup: the .venv with everything · run: the demo tier on 127.0.0.1:8000 · test: the whole suite · bench: the figures
+# lock: the released install, pinned · sbom: what it is made of · fuzz: every parser and endpoint, MINUTES each
 PYTHON ?= python3
 EXTRA  ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 PORT   ?= 8000
@@ -50,7 +51,8 @@ sbom: setup
 
 MINUTES ?= 10
 fuzz: setup
-	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install -q -e ".[fuzz]"
+	@nice $(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 bench: setup
 	@$(BIN)/python -m tests.bench --engine

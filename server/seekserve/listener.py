@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -169,6 +170,8 @@ class Server(uvicorn.Server):
 
     @classmethod
     def of(cls, app: ASGIApp, config: Config) -> Server:
+        # uvicorn warns of every head that is none: lines that anybody could fill the log with
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         return cls(
             uvicorn.Config(
                 app,

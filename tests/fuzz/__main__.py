@@ -95,6 +95,7 @@ def main() -> int:
     if importlib.util.find_spec("atheris") is None:
         print('atheris is not installed: pip install -e ".[fuzz]"')
         return 2
+    OUT.mkdir(parents=True, exist_ok=True)
     seconds, rows = wanted.minutes * 60, []
     for name in TARGETS:
         if not wanted.only or name in wanted.only:

@@ -70,7 +70,7 @@ async def _run(seconds: float, out: Path) -> dict[str, tuple[int, int, int, int]
             for name, way, places in WAYS:
                 tally = await asyncio.to_thread(_for, seconds, gate.port, way, places)
                 tally["crash"] += len(_defects(gate))
-                (out / f"{name.replace(' ', '-')}.txt").write_text(
+                (out / f"{name.split(',')[0].replace(' ', '-')}.txt").write_text(
                     "\n".join([*(k for k in tally if ":" in k), *_defects(gate)])
                 )
                 gate.lines.clear()
@@ -190,7 +190,8 @@ WAYS: list[tuple[str, Way, list[str]]] = [
     (
         "schemathesis",
         by_document,
-        [f"{o} {m}" for o in OPERATIONS for m in ("positive", "negative")],
+        [f"{o} positive" for o in OPERATIONS]
+        + [f"{o} negative" for o in OPERATIONS if o.startswith("POST")],
     ),
     ("hypothesis, six dialects", by_dialect, list(ENDPOINTS)),
     ("bytes to the port", by_bytes, ["port"]),

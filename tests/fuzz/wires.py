@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import cache
 from typing import Any, cast
 
@@ -111,7 +110,6 @@ def _told_why(connection: Connection) -> None:
 def _listening() -> uvicorn.Config:
     config = Server.of(_echo, settings()).config
     config.load()
-    logging.getLogger("uvicorn.error").disabled = True  # a line for each head that is none
     return config
 
 

@@ -87,3 +87,16 @@ async def test_nobody_is_upgraded(engine: FakeEngine, protocol: str) -> None:
         writer.write(head.encode())
         assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 401")
         writer.close()
+
+
+async def test_what_is_no_http_fills_no_log(
+    engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade = b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    async with gateway(config(engine.url, key="sk-test-0123456789abcdef")) as gate:
+        for head in (b"\x16\x03\x01 TLS", upgrade):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+            writer.write(head + b"\r\n\r\n")
+            assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 4")
+            writer.close()
+    assert [record.message for record in caplog.records if record.name.startswith("uvicorn")] == []
