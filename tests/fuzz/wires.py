@@ -86,14 +86,14 @@ def _answered(reads: list[bytes], poured: bool) -> tuple[Any, ...]:
     if not poured:
         got += connection._taken()
     connection.connection_lost(None)
-    broken = bool(connection._broken)
-    head = () if broken else (connection.status, connection.headers)
     if not connection.complete:
         _told_why(connection)
-    fit = connection.release()
-    assert not fit, "nothing that is lost is used again"
-    # once it is broken, how far it was read is nobody's business
-    return (broken, *head, *(() if broken else (bytes(got), connection.complete, usable)))
+    assert not connection.release(), "nothing that is lost is used again"
+    if connection.complete:
+        assert not (usable and connection._broken)
+        return connection.status, connection.headers, bytes(got)
+    # how far it was read before it broke is nobody's business
+    return () if connection._broken else (connection.status, connection.headers, bytes(got))
 
 
 def _told_why(connection: Connection) -> None:
