@@ -17,7 +17,7 @@ with atheris.instrument_imports(include=["seekserve"]):
     from tests.property.rich import RICH
 
 HANG_S = 10
-LARGEST = 16 * 1024
+LARGEST = 4096
 WORDS = (
     *("data: ", "data: [DONE]", "\n\n", "\r\n\r\n", ": ping", "event: ", '"usage":{', '"error":{'),
     *('"choices":[{', '"delta":{', '"finish_reason":"stop"', '"index":0', '"tool_calls":[{'),

@@ -90,7 +90,7 @@ def events(data: bytes) -> None:
     spaced, ascii_, newline = chosen.yes(), chosen.yes(), chosen.pick((b"\n", b"\r\n"))
     marks = (", ", ": ") if spaced else (",", ":")
     stream = b""
-    while chosen.rest and len(stream) < 20_000:
+    while chosen.rest and len(stream) < 4000:
         told = json.dumps(_event(chosen), ensure_ascii=ascii_, separators=marks)
         stream += b"data: " + told.encode(errors="replace") + chosen.pick(_ENDS) * newline
         stream += chosen.pick((b"", b"", b"", b": ping" + 2 * newline))
