@@ -1,4 +1,5 @@
 # setup: the .venv with everything · run: the demo tier on 127.0.0.1:8000 · test: the whole suite · bench: the figures
+# lock: the released install, pinned · sbom: what it is made of · fuzz: every parser and endpoint, MINUTES each
 PYTHON ?= python3
 JOBS   ?= 2
 EXTRA  ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
@@ -9,7 +10,7 @@ BIN    := .venv/bin
 # was not found, because pip asks an unreachable index once for every package.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup run test check bench bench-overload demo-figures hardware-guide clean
+.PHONY: setup run test check lock sbom fuzz bench bench-overload demo-figures hardware-guide clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.$(EXTRA)
@@ -32,11 +33,29 @@ setup: .venv/.$(EXTRA)
 run: setup
 	@exec $(BIN)/seekserve serve --tier demo --port $(PORT)
 
-test: setup check
+test: setup check sbom
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+# The versions that the suite was run with here, with the hashes of all their files, from PyPI alone.
+LOCK := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-header --no-annotate --no-emit-index-url --upgrade
+lock: setup
+	@mkdir -p build && $(BIN)/pip freeze | grep -E '^[A-Za-z0-9._-]+==[^+]+$$' > build/tested.txt
+	@$(LOCK) --constraint build/tested.txt -o requirements/runtime.lock pyproject.toml
+	@$(LOCK) --constraint build/tested.txt -o requirements/build.lock requirements/build.in
+
+sbom: setup
+	@mkdir -p build && $(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements --validate \
+	  --output-reproducible --mc-type application --pyproject pyproject.toml -o build/sbom.cdx.json \
+	  requirements/runtime.lock
+
+MINUTES ?= 10
+fuzz: setup
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install -q -e ".[fuzz]"
+	@nice $(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 bench: setup
 	@$(BIN)/python -m tests.bench --engine

@@ -72,7 +72,7 @@ def test_every_file_the_readme_names_exists() -> None:
 def test_every_route_in_the_readme_is_served(tmp_path: Path) -> None:
     config = load("demo", listen={}, state_dir=tmp_path)
     apps = build(config, Fleet([]), Log())
-    paths = apps.api.openapi()["paths"] | {"/docs": {"get": {}}}
+    paths = apps.api.app.openapi()["paths"] | {"/docs": {"get": {}}}
     for route in apps.ops.routes:
         assert isinstance(route, Route)
         paths.setdefault(route.path, {}).update(dict.fromkeys(map(str.lower, route.methods or ())))

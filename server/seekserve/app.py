@@ -1,50 +1,55 @@
 """The application as a value. Read this first: it is the whole server on one page.
 
-A request walks: Tracing (id, clock) -> Guard (key) -> LastOrders (nothing new while the server stops)
--> Straight (the generation routes; FastAPI has the rest) -> api (body, dialect) -> Relay (place, engine,
-bytes). The lifespan starts the engines and returns at once, so that /health/live is green while
-/health/ready still says which stage each engine is in. Beside it stands what operators use (`opsapp`),
-which clients cannot reach.
+A request walks: Front (the configuration in force) -> Tracing (id, clock) -> Guard (key) -> LastOrders
+(nothing new while the server stops) -> Straight (the generation routes; FastAPI has the rest) -> api
+(body, dialect) -> Relay (place, engine, bytes). The lifespan starts the engines and returns at once, so
+that /health/live is green while /health/ready still says which stage each engine is in. Beside it stands
+what operators use (`opsapp`), which clients cannot reach.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from seekserve import __version__, opsapp
-from seekserve.api import anthropic, deepseek, embeddings, openai, openapi, ops, responses
+from seekserve.api import anthropic, deepseek, docs, embeddings, openai, openapi, ops, responses
 from seekserve.api.opsactions import Actions
 from seekserve.api.opskeys import KeyDesk
-from seekserve.api.straight import Straight
+from seekserve.api.straight import Endpoint, Straight
 from seekserve.config import Config
 from seekserve.engine.fleet import Fleet
-from seekserve.errors import BadRequest, ConfigError, MethodNotAllowed, NotFound, Refusal
+from seekserve.engine.rolling import renewed
+from seekserve.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
 from seekserve.gateway import keyfile
-from seekserve.gateway.admission import Admission
-from seekserve.gateway.caps import Caps
 from seekserve.gateway.closing import Closing, LastOrders
-from seekserve.gateway.gauges import gauges
 from seekserve.gateway.guard import Guard
-from seekserve.gateway.keywatch import KeyWatch
-from seekserve.gateway.ledger import Ledger
-from seekserve.gateway.relay import Gateway
 from seekserve.gateway.trace import Tracing, trace_of
-from seekserve.gateway.upstream import Upstream
+from seekserve.house import House
 from seekserve.log import Log
 from seekserve.metrics import Metrics
+from seekserve.reloading import Reloading, Renewal
 
-ASIDES = 16
-"""Counts of tokens that one engine makes at once, beside what it generates."""
+
+class Front:
+    """What clients reach. A reload puts another `app` in: requests end in the one where they began."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app, self._lifespan = app, app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._lifespan if scope["type"] == "lifespan" else self.app
+        await app(scope, receive, send)
 
 
 class Apps(NamedTuple):
@@ -52,100 +57,95 @@ class Apps(NamedTuple):
     SIGHUP does. The API's lifespan is the server's.
     """
 
-    api: FastAPI
+    api: Front
     ops: Starlette
     scrape: Starlette
     hangup: Callable[[], Awaitable[None]]
 
 
-def build(config: Config, fleet: Fleet, log: Log, closing: Closing | None = None) -> Apps:
-    """Everything wired, nothing started: the server starts with the lifespan. Raises StartError."""
-    closing = closing or Closing()
-    metrics = Metrics(_registry())
-    keys = KeyWatch(config, log)
-    metrics.watch(keys.gauges)
-    tier = config.tier
-    admission = Admission(fleet, tier.limits, time.monotonic, tier.classes, tier.default_class)
-    metrics.watch(lambda: gauges(admission))
-    secret = config.engine_key.get_secret_value() if config.engine_key else None
-    upstream = Upstream(secret)
-    limits = config.tier.limits
-    few = limits.model_copy(update={"running": min(ASIDES, limits.running)})
-    asides = Admission(fleet, few, time.monotonic)
-    caps = Caps(time.monotonic, tier.prices)
-    metrics.watch(caps.gauges)
-    ledger = Ledger(config.state_dir, tier, log)
-    metrics.watch(ledger.gauges)
-    caps.spent = ledger.spent
-    clock, goes_on = time.perf_counter, tier.continue_streams
-    gateway = Gateway(admission, asides, upstream, config.listen, limits, clock, caps, goes_on)
-    fleet.witness(gateway.seen)
-    fleet.listen(gateway.lost)
-    endpoints = openai.OpenAI(fleet, gateway, config.tier)
-    answers = responses.Responses(fleet, gateway, config.tier)
-    messages = anthropic.Anthropic(fleet, gateway, config.tier)
-    vectors = embeddings.Embeddings(fleet, gateway, config.tier)
-    hot = openai.straight(endpoints) | responses.straight(answers) | anthropic.straight(messages)
-    hot |= embeddings.straight(vectors)
+def build(
+    config: Config,
+    fleet: Fleet,
+    log: Log,
+    closing: Closing | None = None,
+    renewal: Renewal | None = None,
+) -> Apps:
+    """Everything wired, nothing started: the server starts with the lifespan. `renewal` says how the
+    configuration is read anew, and engines are made by it. Raises StartError.
+    """
+    house = House(config, fleet, log, closing or Closing())
+    desk = ops.Ops(fleet, house.metrics, config, lambda: house.keys.ring.door, house.closing)
+    front = Front(_api(house, desk, config))
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with ledger, fleet, keys:
-            yield
-            upstream.close()
+    def adopt(new: Config) -> None:
+        house.adopt(new)
+        desk.adopt(new)
+        front.app = _api(house, desk, new)
 
-    app = FastAPI(
-        title="seekserve",
-        version=__version__,
-        summary="DeepSeek on your own hardware, behind one endpoint.",
-        lifespan=lifespan,
-        middleware=[
-            Middleware(
-                Tracing, metrics=metrics, log=log, shapes=anthropic.shape, settled=ledger.settle
-            ),
-            Middleware(Guard, ring=lambda: keys.ring, tier=config.tier),
-            Middleware(LastOrders, closing=closing),
-            Middleware(Straight, endpoints=hot),
-        ],
-        exception_handlers={Refusal: _refused, HTTPException: _no_route},
-        redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
-        redirect_slashes=False,  # a redirect is made of the Host header, which is the client's
-    )
-    app.include_router(openai.router(endpoints))
-    app.include_router(responses.router(answers))
-    app.include_router(anthropic.router(messages))
-    app.include_router(embeddings.router(vectors))
-    app.include_router(deepseek.router(deepseek.Account(ledger.spent, tier.prices)))
-    desk = ops.Ops(fleet, metrics, config, lambda: keys.ring.door, closing)
-    app.include_router(ops.router(desk))
-    setattr(app, "openapi", lambda: _openapi(app))  # noqa: B010  FastAPI's own way to replace it
-    actions = Actions(fleet, log, reload=keys.reload, restart=_no_restart)
-    changes = KeyDesk(config.state_dir / keyfile.NAME, log, keys.reload)
+    reloading = Reloading(config, house.keys.reload, renewal, adopt)
+    actions = Actions(fleet, log, reload=reloading, restart=partial(renewed, fleet))
+    changes = KeyDesk(config.state_dir / keyfile.NAME, log, house.keys.reload)
     return Apps(
-        api=app,
+        api=front,
         ops=opsapp.build(desk, actions, changes, log, Metrics(_unseen())),
         scrape=opsapp.scrape(desk, config, log, Metrics(_unseen())),
         hangup=actions.hangup,
     )
 
 
-async def _no_restart(engine: str) -> Sequence[str]:
-    raise ConfigError(
-        f"The engine {engine} cannot be restarted alone yet: the fleet has no way to do that.",
-        "Restart the server; what waits is refused with Retry-After meanwhile.",
+def _api(house: House, desk: ops.Ops, config: Config) -> FastAPI:
+    """The clients' side, by one configuration."""
+    rooms = (house.fleet, house.gateway, config.tier)
+    chats, answers = openai.OpenAI(*rooms), responses.Responses(*rooms)
+    messages, vectors = anthropic.Anthropic(*rooms), embeddings.Embeddings(*rooms)
+    hot = openai.straight(chats) | responses.straight(answers) | anthropic.straight(messages)
+    hot |= embeddings.straight(vectors)
+    app = _framed(house, config, hot)
+    for router in (
+        openai.router(chats),
+        responses.router(answers),
+        anthropic.router(messages),
+        embeddings.router(vectors),
+        deepseek.router(deepseek.Account(house.ledger.spent, config.tier.prices)),
+        ops.router(desk),
+        docs.router(lambda: app.openapi()),
+    ):
+        app.include_router(router)
+    setattr(app, "openapi", lambda: _openapi(app))  # noqa: B010  FastAPI's own way to replace it
+    return app
+
+
+def _framed(house: House, config: Config, hot: Mapping[str, Endpoint]) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with house.open():
+            yield
+
+    metrics, settled = house.metrics, house.ledger.settle
+    return FastAPI(
+        title="seekserve",
+        version=__version__,
+        summary="DeepSeek on your own hardware, behind one endpoint.",
+        lifespan=lifespan,
+        middleware=[
+            Middleware(
+                Tracing, metrics=metrics, log=house.log, shapes=anthropic.shape, settled=settled
+            ),
+            Middleware(Guard, ring=lambda: house.keys.ring, tier=config.tier),
+            Middleware(LastOrders, closing=house.closing),
+            Middleware(Straight, endpoints=hot),
+        ],
+        exception_handlers={Refusal: _refused, HTTPException: _no_route},
+        docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,  # a redirect is made of the Host header, which is the client's
     )
 
 
 def _unseen() -> CollectorRegistry:
     """For what operators ask, which is none of clients' requests and on nobody's page."""
     return CollectorRegistry()
-
-
-def _registry() -> CollectorRegistry:
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    return registry
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -16,6 +16,7 @@ from seekserve.config import Config
 from seekserve.engine.assembly import Launching, platform_here
 from seekserve.engine.devices import environments, parts
 from seekserve.errors import ConfigError
+from seekserve.pins import Pins
 from seekserve.plan import planner, promise
 from seekserve.plan.catalog import Catalog, load_catalog
 from seekserve.plan.command import Platform
@@ -23,11 +24,14 @@ from seekserve.plan.commands import node_commands
 from seekserve.plan.detect import detect
 from seekserve.plan.ladder import Climb, climb
 from seekserve.plan.report import page
+from seekserve.plan.revision import pinned, repository
 from seekserve.plan.wish import Cluster, Plan, Wish
 from seekserve.settings import Prefer, Tier
 
 
-def choose(config: Config, prefer: Prefer | None, console: Console) -> tuple[Config, Launching]:
+def choose(
+    config: Config, prefer: Prefer | None, console: Console, pins: Pins
+) -> tuple[Config, Launching]:
     """The configuration with the rung's model in it, and what to start. Raises StartError."""
     catalog = load_catalog()
     with console.status("Looking at this machine"):
@@ -42,8 +46,9 @@ def choose(config: Config, prefer: Prefer | None, console: Console) -> tuple[Con
     names = (taken.plan.subject.name,)
     folder = Path(taken.rung.model).expanduser()
     model = str(folder) if folder.is_dir() else None
-    start = launching(catalog, taken.plan, names, model)
-    return _with(config, taken.plan, names), replace(start, apart=apart)
+    config = _pinned(_with(config, taken.plan, names), taken, model, pins)
+    start = launching(catalog, taken.plan, names, model, config.tier.engine.revision)
+    return config, replace(start, apart=apart)
 
 
 def _shared_out(cluster: Cluster, engines: int) -> tuple[Cluster, Sequence[Mapping[str, str]]]:
@@ -73,6 +78,16 @@ def _with(config: Config, plan: Plan, names: tuple[str, ...]) -> Config:
     return config.model_copy(update={"tier": tier.model_copy(update=changed)})
 
 
+def _pinned(config: Config, taken: Climb, folder: str | None, pins: Pins) -> Config:
+    """With the commit that the rung names, else the catalog, else the one that was fetched first."""
+    family, engine = taken.plan.subject.family, config.tier.engine
+    named = taken.rung.revision or pinned(taken.plan)
+    engine = engine.model_copy(update={"revision": named})
+    code = bool(family and family.trust_remote_code)
+    engine = pins.pinned(engine, folder or repository(taken.plan), code)
+    return config.model_copy(update={"tier": config.tier.model_copy(update={"engine": engine})})
+
+
 def _defaults(tier: Tier, plan: Plan) -> object:
     family = plan.subject.family
     if family is None:
@@ -83,16 +98,22 @@ def _defaults(tier: Tier, plan: Plan) -> object:
 
 
 def launching(
-    catalog: Catalog, plan: Plan, names: tuple[str, ...], model: str | None = None
+    catalog: Catalog,
+    plan: Plan,
+    names: tuple[str, ...],
+    model: str | None = None,
+    revision: str = "",
 ) -> Launching:
     """Node 0's command, with this machine's own programs; `model` is a folder that stands in for the
-    repository. Raises ConfigError where no engine for this silicon is installed.
+    repository, `revision` the commit of it. Raises ConfigError where no engine for this silicon is installed.
     """
     _installed(plan.cluster)
 
     def argv(socket: Path) -> tuple[str, ...]:
-        command = node_commands(plan, catalog, model=model, uds=str(socket), served_as=names)[0]
-        return _runnable(command.argv)
+        commands = node_commands(
+            plan, catalog, model=model, uds=str(socket), served_as=names, revision=revision
+        )
+        return _runnable(commands[0].argv)
 
     env = node_commands(plan, catalog)[0].env
     platform: Platform = "cpu" if plan.cluster.platform.id == "cpu" else "cuda"

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from seekserve import __version__
-from seekserve.config import load, state_folder, take_ops_token
+from seekserve.config import Config, load, state_folder, take_ops_token
 from seekserve.errors import StartError
 from seekserve.keyverbs import keys, stored
 from seekserve.opsverbs import add_ops
@@ -116,6 +116,14 @@ def serve(
             "loopback SEEKSERVE_OPS_TOKEN must be set. Everything else is on STATE_DIR/ops.sock alone.",
         ),
     ] = "",
+    update_models: Annotated[
+        bool,
+        typer.Option(
+            "--update-models",
+            help="Fetch the model's newest commit and keep that one. Without it the commit that was "
+            "fetched first is served, whatever its repository says since.",
+        ),
+    ] = False,
     log_format: Annotated[
         str, typer.Option(metavar="text|json", help="One line per event, on stderr.")
     ] = "text",
@@ -129,28 +137,30 @@ def serve(
 
     screen = Screen(Console(stderr=True))
     try:
-        folder = state_folder()
-        config = load(
-            tier,
-            attach=tuple(engine or ()),
-            api_key=api_key,
-            engine_key=engine_api_key,
-            listen={
-                "host": host,
-                "port": port,
-                "tls_cert": tls_cert,
-                "tls_key": tls_key,
-                "drain_s": drain,
-            },
-            log_format=log_format,
-            state_dir=folder,
-            keys_stored=stored(folder),
-            no_auth=no_auth,
-            ops=ops,
-            ops_token=take_ops_token(),
-        )
-        screen.warned(config)
-        run(config, screen, prefer)
+        folder, ops_token = state_folder(), take_ops_token()
+
+        def again() -> Config:
+            return load(
+                tier,
+                attach=tuple(engine or ()),
+                api_key=api_key,
+                engine_key=engine_api_key,
+                listen={
+                    "host": host,
+                    "port": port,
+                    "tls_cert": tls_cert,
+                    "tls_key": tls_key,
+                    "drain_s": drain,
+                },
+                log_format=log_format,
+                state_dir=folder,
+                keys_stored=stored(folder),
+                no_auth=no_auth,
+                ops=ops,
+                ops_token=ops_token,
+            )
+
+        run(again, screen, prefer, update_models)
     except StartError as error:
         screen.failure(error)
         raise typer.Exit(error.exit_code) from error

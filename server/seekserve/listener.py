@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -185,6 +186,8 @@ class Server(uvicorn.Server):
 
 
 def _quiet(app: ASGIApp) -> uvicorn.Config:
+    # uvicorn warns of every head that is none: lines that anybody could fill the log with
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     return uvicorn.Config(
         app,
         http=HttpProtocol,

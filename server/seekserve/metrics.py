@@ -28,10 +28,13 @@ Reading = tuple[str, str, tuple[str, ...], Sequence[tuple[tuple[str, ...], float
 
 
 class Metrics:
-    """What the gateway counts. Gauges are not kept: `watch` adds a function that reads them."""
+    """What the gateway counts; `in_flight` requests are inside it now. Gauges are not kept: `watch` adds a
+    function that reads them.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        self.in_flight = 0
         self.requests = Counter(
             "seekserve_requests",
             "Requests answered, by route, model, HTTP status (499: the client left) and finish reason.",
@@ -89,6 +92,11 @@ class Metrics:
             "reasoning": self._tokens("reasoning", "Completion tokens spent on reasoning."),
             "completion": self._tokens("completion", "Tokens generated, reasoning included."),
         }
+        self.watch(
+            lambda: [
+                ("requests_in_flight", "Requests inside the gateway.", (), [((), self.in_flight)])
+            ]
+        )
         self.watch(
             lambda: [("build_info", "The version running.", ("version",), [((__version__,), 1)])]
         )

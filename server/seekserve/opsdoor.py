@@ -41,9 +41,15 @@ def living(folder: Path) -> list[Path]:
     return [path for path in (folder / NAME, *others(folder)) if lives(path)]
 
 
-def ask(path: Path, method: str, route: str, body: Mapping[str, Any] | None = None) -> Said:
+def ask(
+    path: Path,
+    method: str,
+    route: str,
+    body: Mapping[str, Any] | None = None,
+    patience_s: float = PATIENCE_S,
+) -> Said:
     """The answer's status and JSON. Raises ConfigError when nobody answers as a server of ours does."""
-    connection = _Unix(str(path))
+    connection = _Unix(str(path), patience_s)
     told = None if body is None else json.dumps(body).encode()
     try:
         connection.request(method, route, told, {"content-type": "application/json"})
@@ -60,8 +66,8 @@ def ask(path: Path, method: str, route: str, body: Mapping[str, Any] | None = No
 
 
 class _Unix(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=PATIENCE_S)
+    def __init__(self, path: str, patience_s: float) -> None:
+        super().__init__("localhost", timeout=patience_s)
         self._path = path
 
     def connect(self) -> None:

@@ -12,16 +12,28 @@ from seekserve.config import state_folder
 from seekserve.errors import ConfigError
 from seekserve.printing import Json, data, printed, told
 
+ENGINES_S = 7200.0  # several large models may be loaded, one after another
+
 
 def add_ops(cli: typer.Typer) -> None:
     for verb in (reload, doctor):
         cli.command()(verb)
 
 
-def reload() -> None:
-    """Have the server of this state folder read its keys again, at once; what runs goes on.
+def reload(
+    engines: Annotated[
+        bool,
+        typer.Option(
+            "--engines",
+            help="Start the engines anew as well, one after another; what runs is finished.",
+        ),
+    ] = False,
+) -> None:
+    """Have the server of this state folder read its keys and its tier file again; what runs goes on.
 
-    Exit codes: 0 done, 2 no server runs, or what it read is wrong and nothing was changed.
+    Limits, classes, names and prices hold at once. Engines whose settings changed are replaced, one
+    after another, beside the old one where there is room.
+    Exit codes: 0 done, 2 no server runs, or what it read is wrong and the old settings stay in force.
     """
     with told():
         folder = state_folder()
@@ -33,7 +45,9 @@ def reload() -> None:
                 "the user who runs it.",
             )
         for server in servers:
-            said = opsdoor.ask(server, "POST", "/reload")
+            route = "/reload?engines=1" if engines else "/reload"
+            with Console(stderr=True).status("Reading anew; an engine that changes takes its time"):
+                said = opsdoor.ask(server, "POST", route, patience_s=ENGINES_S)
             if said.status != 200:
                 raise _refusal(said)
             for line in said.page["changed"] or ["Nothing has changed."]:

@@ -3,55 +3,60 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from seekserve.config import Config
-from seekserve.engine.assembly import Launching
 from seekserve.errors import ConfigError
-from seekserve.log import Log
 from seekserve.settings import Tier
 
 ENGINES = ("engine", "engines", "ladder", "hardware", "prefer", "floor_tokens_per_s")
 """Settings of a tier that engines are made from. The others hold for requests from now on."""
 
-Read = Callable[[], Config]
-Choose = Callable[[Config], tuple[Config, Launching | None]]
-Adopt = Callable[[Config], None]
-Roll = Callable[[Config, Launching | None, bool], Awaitable[list[str]]]
+Told = Sequence[str]
+"""What changed, in sentences."""
+
+
+class Renewal(Protocol):
+    """How a configuration comes to be in force: where it is read, and how engines follow it."""
+
+    def read(self, running: Config) -> Config:
+        """The configuration as its files have it now, planned for this machine. Raises StartError."""
+
+    async def roll(self, config: Config, force: bool) -> Told:
+        """Brings the engines to it. Raises EngineFailed when one does not come up."""
 
 
 class Reloading:
-    """`config` is what is in force. One reload at a time: another waits for it."""
+    """`config` is what is in force. Without a `renewal` there is nothing to read but keys."""
 
     def __init__(
-        self, config: Config, read: Read, choose: Choose, adopt: Adopt, roll: Roll, log: Log
+        self,
+        config: Config,
+        keys: Callable[[], Awaitable[Told]],
+        renewal: Renewal | None,
+        adopt: Callable[[Config], None],
     ) -> None:
-        self._config, self._read, self._choose = config, read, choose
-        self._adopt, self._roll, self._log = adopt, roll, log
-        self._one = asyncio.Lock()
+        self._config, self._keys, self._renewal, self._adopt = config, keys, renewal, adopt
 
-    async def __call__(self, engines: bool = False) -> list[str]:
-        """What changed, in words; `engines` starts every engine anew. Raises ConfigError when the new
-        configuration cannot be, and EngineFailed when an engine of it does not come up: then the old
-        one is still in force.
+    async def __call__(self, engines: bool = False) -> Told:
+        """Reads all anew; `engines` starts every engine anew as well, one after another.
+
+        Raises ConfigError when the new configuration cannot be, and EngineFailed when an engine of it
+        does not come up: then the old one is still in force.
         """
-        async with self._one:
-            new = await asyncio.to_thread(self._read)
-            _fits(self._config.tier, new.tier)
-            told = [*changes(self._config.tier, new.tier)]
-            if engines or _of_engines(self._config.tier) != _of_engines(new.tier):
-                told += await self._rolled(new, engines)
+        told = list(await self._keys())
+        if self._renewal is None:
+            return told
+        new = await asyncio.to_thread(self._renewal.read, self._config)
+        _fits(self._config.tier, new.tier)
+        told += changes(self._config.tier, new.tier)
+        if engines or _of_engines(self._config.tier) != _of_engines(new.tier):
+            told += await self._renewal.roll(new, engines)
+        if new != self._config:
             self._adopt(new)
             self._config = new
-            self._log.event("reload", changed=len(told))
-            return told
-
-    async def _rolled(self, new: Config, engines: bool) -> list[str]:
-        if new.attach:
-            return []
-        planned, launching = await asyncio.to_thread(self._choose, new)
-        return await self._roll(planned, launching, engines)
+        return told
 
 
 def _of_engines(tier: Tier) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvloop
 
@@ -24,19 +26,45 @@ from seekserve.gateway.closing import Closing
 from seekserve.listener import Server, bound
 from seekserve.log import Log
 from seekserve.opslistener import Side, ops_port, ops_socket
+from seekserve.pins import Pins
+from seekserve.renewing import Again, Renewing
 from seekserve.screen import Screen
 from seekserve.settings import Listen, Prefer
 
 
-def run(config: Config, screen: Screen, prefer: Prefer | None = None) -> None:
-    """Until it is asked to stop. Raises StartError."""
-    launching = None
-    if config.tier.ladder and not config.attach:
-        config, launching = choose(config, prefer, screen.console)
-    uvloop.run(_serve(config, screen, launching))
+def run(
+    again: Again, screen: Screen, prefer: Prefer | None = None, update_models: bool = False
+) -> None:
+    """Until it is asked to stop; `again` reads the configuration. Raises StartError."""
+    config = again()
+    screen.warned(config)
+    pins = Pins(config.state_dir, os.environ, Log(config.log_format), update_models)
+    planned = partial(_planned, prefer=prefer, screen=screen, pins=pins)
+    uvloop.run(
+        _serve(*planned(config), screen, pins, partial(Renewing, again=again, planned=planned))
+    )
 
 
-async def _serve(config: Config, screen: Screen, launching: Launching | None) -> None:
+def _planned(
+    config: Config, prefer: Prefer | None, screen: Screen, pins: Pins
+) -> tuple[Config, Launching | None]:
+    """The configuration as this machine can have it, and what to start."""
+    if config.attach:
+        return config, None
+    if config.tier.ladder:
+        return choose(config, prefer, screen.console, pins)
+    engine = pins.pinned(config.tier.engine, config.tier.engine.model)
+    tier = config.tier.model_copy(update={"engine": engine})
+    return config.model_copy(update={"tier": tier}), None
+
+
+async def _serve(
+    config: Config,
+    launching: Launching | None,
+    screen: Screen,
+    pins: Pins,
+    renewing: Callable[..., Renewing],
+) -> None:
     log = Log(config.log_format)
     with (
         bound(config.listen) as listener,
@@ -46,16 +74,17 @@ async def _serve(config: Config, screen: Screen, launching: Launching | None) ->
         config = _as_bound(config, listener, port)
         certificate, closing = tls.certificate(config.listen, log), Closing()
         fleet = assemble(config, log, launching)
-        apps = build(config, fleet, log, closing)
+        apps = build(config, fleet, log, closing, renewing(fleet=fleet, log=log))
         server = Server(apps.api, config, closing, certificate, log)
         server.stopping, server.draining = screen.stopping, _telling(screen, log)
         _settle_memory()
         fleet.listen(screen.heard)
+        fleet.listen(pins.heard)
         async with contextlib.AsyncExitStack() as sides:
             await sides.enter_async_context(Side(apps.ops, door))
             if port:
                 await sides.enter_async_context(Side(apps.scrape, port))
-            with _hangups(apps.hangup):
+            with _hangups(apps.hangup, certificate):
                 watcher = asyncio.create_task(_watch(screen, fleet, config, server))
                 await server.serve(sockets=[listener])
                 screen.stopped()
@@ -74,12 +103,16 @@ def _as_bound(config: Config, api: socket.socket, ops: socket.socket | None) -> 
 
 
 @contextmanager
-def _hangups(reload: Callable[[], Awaitable[None]]) -> Iterator[None]:
-    """While the server serves, SIGHUP does what `seekserve reload` does."""
+def _hangups(
+    reload: Callable[[], Awaitable[None]], certificate: tls.Certificate | None
+) -> Iterator[None]:
+    """While the server serves, SIGHUP does what `seekserve reload` does, and reads the certificate."""
     loop = asyncio.get_running_loop()
     running: set[asyncio.Future[None]] = set()
 
     def heard() -> None:
+        if certificate:
+            certificate.renew()
         task = asyncio.ensure_future(reload())
         running.add(task)
         task.add_done_callback(running.discard)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Flag = str | int | float | bool | list[str] | dict[str, Any]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]  # "" is not said
 
 
 class Frozen(BaseModel):
@@ -29,6 +30,7 @@ class PlatformSettings(Frozen):
 
 class EngineSettings(Frozen):
     model: str = "demo"
+    revision: Commit = ""
     served_as: tuple[str, ...] = ()
     family: str = ""
     args: dict[str, Flag] = {}
@@ -49,6 +51,7 @@ class Rung(Frozen):
     """
 
     model: str
+    revision: Commit = ""
     context: Positive = 16384
     weights: str | None = None
     kv_cache_dtype: str | None = None
@@ -57,6 +60,14 @@ class Rung(Frozen):
     enforce_eager: bool = False
     platforms: tuple[str, ...] = ()
     not_arch: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def commit_of_one_repository(self) -> Self:
+        if self.revision and not self.weights:
+            raise ValueError(
+                "a revision needs weights beside it: each format has its own repository"
+            )
+        return self
 
 
 class Hardware(Frozen):
@@ -173,6 +184,14 @@ class Tier(Frozen):
     default_class: str = "public"
     prices: Prices = Prices()
     ledger_days: Positive = 400
+
+    @model_validator(mode="after")
+    def rungs_have_their_commits(self) -> Self:
+        if self.ladder and self.engine.revision:
+            raise ValueError(
+                "engine.revision belongs to one model: with a ladder, say it on the rung"
+            )
+        return self
 
     @model_validator(mode="after")
     def classes_fit(self) -> Self:

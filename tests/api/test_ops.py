@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import time
 from pathlib import Path
@@ -116,7 +118,7 @@ async def test_the_openapi_page_is_true(gate: Gate) -> None:
     )
     twice = {f"{at}{path}" for at in ("", "/beta") for path in generation}
     unstored = {f"{at}/responses/{{rest}}" for at in ("", "/v1", "/beta")}
-    assert hidden == twice | unstored | {"/beta/user/balance", "/v1/user/balance"}
+    assert hidden == twice | unstored | {"/beta/user/balance", "/v1/user/balance", "/docs"}
     for path, operations in page["paths"].items():
         for operation in operations.values():
             named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
@@ -129,4 +131,18 @@ async def test_the_openapi_page_is_true(gate: Gate) -> None:
             "$ref"
             in page["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         )
-    assert (await gate.client.get("/docs")).status_code == 200
+
+
+async def test_the_page_for_people_is_whole_by_itself(gate: Gate) -> None:
+    """A policy that forbids all else is only believable on a page that needs nothing else."""
+    answer = await gate.client.get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-") and "unsafe" not in policy
+    style = re.findall(r"<style>(.*?)</style>", answer.text)[0].encode()
+    assert base64.b64encode(hashlib.sha256(style).digest()).decode() in policy
+    assert re.findall(r'(?:href|src|action)="([^"]*)"', answer.text) == ["openapi.json"]
+    assert not re.search(r"://|<script|<link|<img|style=|@import|url\(", answer.text)
+    for path in (await gate.client.get("/openapi.json")).json()["paths"]:
+        assert f"{path}</code>" in answer.text

@@ -75,3 +75,28 @@ async def test_whole_answers_keep_nobody_out(engine: FakeEngine) -> None:
         assert (await gate.ask("hello " * 2000)).status_code == 200
         assert time.monotonic() - begun < 1.5
         assert {answer.status_code for answer in await asyncio.gather(*slow)} == {200}
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.3"])
+async def test_nobody_is_upgraded(engine: FakeEngine, protocol: str) -> None:
+    """Another protocol would be another parser, and a way past what guards requests."""
+    async with gateway(config(engine.url, key="sk-test-0123456789abcdef")) as gate:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+        head = f"GET /version HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n"
+        head += "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+        writer.write(head.encode())
+        assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 401")
+        writer.close()
+
+
+async def test_what_is_no_http_fills_no_log(
+    engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade = b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    async with gateway(config(engine.url, key="sk-test-0123456789abcdef")) as gate:
+        for head in (b"\x16\x03\x01 TLS", upgrade):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+            writer.write(head + b"\r\n\r\n")
+            assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 4")
+            writer.close()
+    assert [record.message for record in caplog.records if record.name.startswith("uvicorn")] == []

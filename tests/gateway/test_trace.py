@@ -97,7 +97,7 @@ async def walk(started: bool) -> tuple[list[dict[str, Any]], list[str], dict[str
 
     tracing = Tracing(app, metrics, Log("json", lines.append))
     await tracing({"type": "http", "path": "/", "headers": []}, receive, send)
-    assert tracing.in_flight == 0
+    assert metrics.in_flight == 0
     return sent, lines, samples(metrics.page().decode())
 
 

@@ -262,3 +262,32 @@ async def test_an_idle_connection_that_hung_up_while_we_wrote_is_told_apart(tmp_
             assert await connection.head()
             assert not connection.reused
             assert await whole(connection) == b"ok"
+
+
+@pytest.mark.parametrize("hint", [b"100 Continue", b"103 Early Hints\r\nlink: x"])
+async def test_what_comes_before_an_answer_is_not_it(tmp_path: Path, hint: bytes) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 " + hint + b"\r\n\r\n")
+        await writer.drain()
+        writer.write(OK)
+
+    async with (
+        peer(tmp_path, talk) as there,
+        upstream() as made,
+        made.exchange(there.address, "/", b"{}", "id", 5) as connection,
+    ):
+        assert await connection.head()
+        assert (connection.status, await connection.read()) == (200, b"ok")
+        assert b"link" not in connection.headers
+
+
+async def test_a_second_answer_is_not_part_of_the_first(tmp_path: Path) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + OK)
+
+    async with peer(tmp_path, talk) as there, upstream() as made:
+        async with made.exchange(there.address, "/", b"{}", "id", 5) as connection:
+            assert await connection.head()
+            assert await connection.read() == b"ok"
+            assert await connection.read() == b""
+        assert repr(made) == "<Upstream 0 idle>"

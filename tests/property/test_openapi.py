@@ -41,7 +41,7 @@ def document() -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         nothing = config("unix:/nowhere", state_dir=Path(folder))
         log = Log("json", lambda line: None)
-        return build(nothing, assemble(nothing, log), log).api.openapi()
+        return build(nothing, assemble(nothing, log), log).api.app.openapi()
 
 
 SCHEMA = schemathesis.openapi.from_dict(document())

@@ -42,6 +42,10 @@ class Ops:
         self._closing = closing
         metrics.watch(self._gauges)
 
+    def adopt(self, config: Config) -> None:
+        """What is told of the configuration is this from now on."""
+        self._config = config
+
     async def live(self, request: Request) -> Response:
         """Green while the process answers at all. Open to everybody."""
         trace_of(request.scope).route = "health"

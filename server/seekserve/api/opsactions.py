@@ -17,7 +17,8 @@ from seekserve.errors import StartError, UnknownName
 from seekserve.gateway.trace import trace_of
 from seekserve.log import Log
 
-Reload = Callable[[], Awaitable[Sequence[str]]]
+Reload = Callable[[bool], Awaitable[Sequence[str]]]
+"""`True` starts the engines anew as well."""
 Restart = Callable[[str], Awaitable[Sequence[str]]]
 
 
@@ -29,7 +30,8 @@ class Actions:
 
     async def reload(self, request: Request) -> Response:
         trace_of(request.scope).route = "ops"
-        return _told(await self._done("reload", "", self._do_reload))
+        engines = request.query_params.get("engines", "") in ("1", "true")
+        return _told(await self._done("reload", "", lambda: self._do_reload(engines)))
 
     async def restart(self, request: Request) -> Response:
         trace_of(request.scope).route = "ops"
@@ -44,11 +46,13 @@ class Actions:
     async def hangup(self) -> None:
         """SIGHUP: a reload that nobody waits for, so the log alone says what came of it."""
         try:
-            await self._done("reload", "", self._do_reload)
+            await self._done("reload", "", lambda: self._do_reload(False))
         except StartError:
             return  # logged already
 
-    async def _done(self, action: str, of: str, do: Reload) -> Sequence[str]:
+    async def _done(
+        self, action: str, of: str, do: Callable[[], Awaitable[Sequence[str]]]
+    ) -> Sequence[str]:
         async with self._one:
             try:
                 changed = await do()

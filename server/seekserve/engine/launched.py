@@ -62,6 +62,15 @@ class Launched(Engine):
     def order(self) -> Order:
         return self._order
 
+    @property
+    def number(self) -> int:
+        """As its name ends."""
+        return int(self.snapshot.name.rpartition("-")[2])
+
+    def resident_gib(self) -> float | None:
+        """Main memory that its processes hold; None where that cannot be known."""
+        return self._process.resident_gib() if self._process else None
+
     def adopt(self, order: Order) -> None:
         """Its next life is this one's."""
         self._order = order

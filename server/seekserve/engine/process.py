@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 HURRY_S = 3.0
-TICKS = os.sysconf("SC_CLK_TCK")
+TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 KEPT_LOGS = 5
 TIDY_S = 3.0  # for the rest of a group whose leader has ended
 MAX_LINE = 8 * 1024
@@ -155,12 +155,19 @@ class Process:
 
     def worked_s(self) -> float | None:
         """Processor seconds that its session has used so far (proc(5)); None off Linux."""
-        if sys.platform != "linux":
-            return None
-        stats = (_fields(path) for path in Path("/proc").glob("[0-9]*/stat"))
+        stats = self._session()
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / TICKS if stats else None
+
+    def resident_gib(self) -> float | None:
+        """Memory of its session; pages that several share count for each."""
+        stats = self._session()
+        return sum(int(stat[21]) for stat in stats) * PAGE / 2**30 if stats else None
+
+    def _session(self) -> list[list[str]]:
+        """What proc(5) says of each process of it; nothing off Linux."""
         session = str(self._child.pid)
-        ours = [stat for stat in stats if len(stat) > 12 and stat[3] == session]
-        return sum(int(stat[11]) + int(stat[12]) for stat in ours) / TICKS
+        stats = (_fields(path) for path in Path("/proc").glob("[0-9]*/stat"))
+        return [stat for stat in stats if len(stat) > 21 and stat[3] == session]
 
     async def stop(self) -> None:
         """TERM to the leader, grace, a moment for its group to end, KILL to what is left, then reap."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from seekserve.engine.engine import Engine, State
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.launched import Launched, Order
-from seekserve.errors import EngineFailed
+from seekserve.errors import ConfigError, EngineFailed
 
 Make = Callable[[int], Launched]
 """An engine by its number; it is not started."""
@@ -74,6 +74,22 @@ class Rolling:
     def _number(self) -> int:
         taken = {engine.snapshot.name for engine in self._fleet.engines}
         return next(n for n in range(len(taken) + 1) if f"engine-{n}" not in taken)
+
+
+async def renewed(fleet: Fleet, name: str) -> list[str]:
+    """Starts one engine anew, once what runs on it is done. Raises ConfigError for one of somebody
+    else's, and EngineFailed when it does not come up.
+    """
+    (engine,) = [one for one in fleet.engines if one.snapshot.name == name]
+    if not isinstance(engine, Launched):
+        raise ConfigError(
+            f"{name} was not started here, so it cannot be restarted from here.",
+            f"Restart the server at {engine.snapshot.address}.",
+        )
+    restarts = engine.snapshot.restarts
+    engine.renew()
+    await _up(engine, restarts + 1)
+    return [f"{name} was started anew"]
 
 
 async def _up(engine: Engine, restarts: int) -> None:

@@ -60,12 +60,8 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._sink: Sink | None = None
         self._failure: Exception | None = None
-        self._full = False
-        self._keep = False
-        self._size = 0
-        self._paused = False
-        self._head_size = 0
-        self.status = 0
+        self._full = self._keep = self._paused = False
+        self._size = self._head_size = self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.complete = False
         self._broken = ""
@@ -85,7 +81,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._broken = self._broken or "it does not speak HTTP"
         if not self.status:
             self._heading(len(data))
@@ -98,8 +94,8 @@ class Connection(asyncio.Protocol):
         self._wake(True)
 
     def on_message_begin(self) -> None:
-        if self.complete:
-            self._broken = "it spoke out of turn"
+        if self.complete:  # raising keeps what follows out of the answer
+            raise ValueError("it spoke out of turn")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._heading(len(name) + len(value))
@@ -107,8 +103,11 @@ class Connection(asyncio.Protocol):
             self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
-        if not self._broken:
-            self.status = self._parser.get_status_code()
+        status = self._parser.get_status_code()
+        if status < 200:  # 100 Continue, 103 Early Hints: the answer is still to come
+            self.headers.clear()
+        elif not self._broken:
+            self.status = status
 
     def _heading(self, size: int) -> None:
         self._head_size += size
@@ -116,7 +115,7 @@ class Connection(asyncio.Protocol):
             self._broken = "its headers are longer than 64 KiB"
 
     def on_message_complete(self) -> None:
-        self.complete = True
+        self.complete = bool(self.status)
         self._keep = bool(self._parser.should_keep_alive())  # true only while the message ends
 
     # What the relay calls.

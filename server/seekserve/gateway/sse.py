@@ -11,6 +11,7 @@ the text is translated once, around a mark, and then every delta of that form co
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -24,8 +25,9 @@ MAX_EVENT = 4 * 1024 * 1024
 _TELLING = (b'"usage"', b'"finish_reason":"', b'"finish_reason": "', b'"error"', b"[DONE]")
 _FINISH = re.compile(rb'"finish_reason":\s*"(\w+)"')
 _TEXT = re.compile(rb'"(?:content|reasoning|text)":\s*"([^"]+)"')
+_BLANKS = re.compile(rb"\n{3,}")
 _MARK = b"\x1f"  # JSON escapes control characters, so no event holds it
-_NEVER = b"\xff"  # nor does UTF-8 begin with this
+_NEVER = os.urandom(32)  # nor does any read begin with this, whatever an engine sends
 _LESSONS = 64
 
 
@@ -129,8 +131,10 @@ class Tap:
             del self._rest[-1]
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
-        if not self._rest and data.endswith(b"\n\n"):
-            return data
+        if not self._rest:
+            data = data.lstrip(b"\n")
+            if data.endswith(b"\n\n"):
+                return _without_blanks(data)
         known = max(0, len(self._rest) - 1)
         self._rest += data
         end = self._rest.rfind(b"\n\n", known) + 2
@@ -140,7 +144,7 @@ class Tap:
             return b""
         whole = bytes(self._rest[:end])
         del self._rest[:end]
-        return whole
+        return _without_blanks(whole)
 
     def _learn(self, whole: bytes, out: bytes) -> None:
         """Keeps how the last of these events is translated around its text, for those like it.
@@ -231,6 +235,11 @@ def well_formed(told: Any) -> bool:
         and all(isinstance(choice, dict) for choice in choices)
         and isinstance(usage, dict)
     )
+
+
+def _without_blanks(whole: bytes) -> bytes:
+    """Events begin right after one blank line; more of them say nothing."""
+    return _BLANKS.sub(b"\n\n", whole) if b"\n\n\n" in whole else whole
 
 
 def _has_token(whole: bytes) -> bool:

@@ -64,10 +64,8 @@ class Trace:
 
 
 class Tracing:
-    """ASGI middleware. `in_flight` is the number of requests inside it now.
-
-    `shapes` names the paths whose refusals are told in another shape than OpenAI's. `settled` is told
-    of every request that is over, and of its seconds.
+    """ASGI middleware. `shapes` names the paths whose refusals are told in another shape than OpenAI's.
+    `settled` is told of every request that is over, and of its seconds.
     """
 
     def __init__(
@@ -80,12 +78,6 @@ class Tracing:
     ) -> None:
         self._app, self._metrics, self._log, self._shapes = app, metrics, log, shapes
         self._settled = settled
-        self.in_flight = 0
-        metrics.watch(
-            lambda: [
-                ("requests_in_flight", "Requests inside the gateway.", (), [((), self.in_flight)])
-            ]
-        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -105,7 +97,7 @@ class Tracing:
                 message["headers"] = [*message["headers"], *_id_headers(trace), *trace.headers]
             await send(message)
 
-        self.in_flight += 1
+        self._metrics.in_flight += 1
         try:
             await self._app(scope, receive, send_traced)
         except Exception as error:  # noqa: BLE001  the outermost layer: nothing may pass it
@@ -115,7 +107,7 @@ class Tracing:
                     Internal(f"Internal error; quote request {trace.id}."), scope, send_traced
                 )
         finally:
-            self.in_flight -= 1
+            self._metrics.in_flight -= 1
             self._settle(trace, time.perf_counter() - trace.started)
 
     def _settle(self, trace: Trace, duration_s: float) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from seekserve.plan.revision import revision_flags
 from seekserve.settings import EngineSettings, Flag, Limits, PlatformSettings
 
 Platform = Literal["cpu", "cuda"]
@@ -28,6 +29,7 @@ def argv(
     """The engine's command line: it listens on `socket`, and on nothing else."""
     entry = CPU_ENTRY if platform == "cpu" else CUDA_ENTRY
     flags = dict(settings.args) | _overlay(settings, platform).args
+    flags = revision_flags(settings.revision, flags) | flags
     if flags.get("reasoning-parser") == OUR_PARSER:
         flags["reasoning-parser-plugin"] = str(PARSER_FILE)
     served = ("--served-model-name", *settings.served_as) if settings.served_as else ()

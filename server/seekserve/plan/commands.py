@@ -16,6 +16,7 @@ from seekserve.plan.command import CPU_ENTRY, flag_words
 from seekserve.plan.formats import alike
 from seekserve.plan.layout import Layout
 from seekserve.plan.memory import GIB
+from seekserve.plan.revision import pinned, repository, revision_flags
 from seekserve.plan.wish import NodeCommand, Plan
 from seekserve.settings import Flag
 
@@ -51,14 +52,17 @@ def node_commands(
     served_as: tuple[str, ...] = (),
     master: str = "MASTER_ADDR",
     ray: bool = False,
+    revision: str = "",
 ) -> tuple[NodeCommand, ...]:
     """One command for each node; node 0 serves, on `uds` where given, and has the address `master`.
 
-    `model` (a folder, say) stands in for the repository. With `ray`, RAY_HEAD runs on node 0 first.
+    `model` (a folder, say) stands in for the repository, `revision` for the commit that the catalog pins.
+    With `ray`, RAY_HEAD runs on node 0 first.
     """
     ray = plan.layout.nodes > 1 and (ray or plan.version < NATIVE_NODES)
     names: dict[str, Flag] = {"served-model-name": list(served_as)} if served_as else {}
     flags = names | engine_flags(plan, catalog)
+    flags |= revision_flags("" if model else revision or pinned(plan), flags)
     env = engine_environment(plan)
     commands = []
     for node in range(plan.layout.nodes):
@@ -68,7 +72,7 @@ def node_commands(
             own = _ray(plan.layout) if ray else _place(plan.layout, node, master)
             here = flags if not node else {k: v for k, v in flags.items() if k not in FRONT}
             socket: dict[str, Flag] = {"uds": uds} if uds and not node else {}
-            argv = (*_entry(plan, model or _repository(plan)), *words(socket | here | own))
+            argv = (*_entry(plan, model or repository(plan)), *words(socket | here | own))
         commands.append(NodeCommand(node, argv, env))
     return tuple(commands)
 
@@ -105,13 +109,6 @@ def _cpu_environment(plan: Plan) -> dict[str, str]:
     """
     space = max(1, int(plan.kv_bytes // GIB))
     return {"VLLM_CPU_KVCACHE_SPACE": str(space), "VLLM_CPU_OMP_THREADS_BIND": "auto"}
-
-
-def _repository(plan: Plan) -> str:
-    name = alike(plan.weights, plan.subject.variants)
-    if name:
-        return plan.subject.variants[name].repo
-    return plan.subject.folder or plan.subject.name
 
 
 def _entry(plan: Plan, model: str) -> tuple[str, ...]:

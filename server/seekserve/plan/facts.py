@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seekserve.settings import Flag
+from seekserve.settings import Commit, Flag
 
 Sure = Literal["V", "S", "C", "U"]
 Speculative = dict[str, Any]
@@ -110,6 +110,7 @@ class Variant(Fact):
     """One checkpoint of a model: a format of its weights."""
 
     repo: str
+    revision: Commit = ""
     disk_gb: float
     group_size: int | None = None
     platforms: tuple[str, ...] = ()

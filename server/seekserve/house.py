@@ -1,0 +1,88 @@
+"""What lasts as long as the server: the queue, the keys, their caps, the ledger, the connections.
+
+A configuration that is read anew changes the settings they go by, and never them: what waits, runs or
+was counted is still there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from seekserve.config import Config
+from seekserve.engine.fleet import Fleet
+from seekserve.gateway.admission import Admission
+from seekserve.gateway.caps import Caps
+from seekserve.gateway.closing import Closing
+from seekserve.gateway.gauges import gauges
+from seekserve.gateway.keywatch import KeyWatch
+from seekserve.gateway.ledger import Ledger
+from seekserve.gateway.relay import Gateway
+from seekserve.gateway.upstream import Upstream
+from seekserve.log import Log
+from seekserve.metrics import Metrics, Reading
+from seekserve.settings import Limits
+
+ASIDES = 16
+"""Counts of tokens that one engine makes at once, beside what it generates."""
+
+
+class House:
+    """Raises StartError for what only a person can put right."""
+
+    def __init__(self, config: Config, fleet: Fleet, log: Log, closing: Closing) -> None:
+        self.fleet, self.log, self.closing = fleet, log, closing
+        self.metrics = Metrics(_registry())
+        self.keys = KeyWatch(config, log)
+        tier, clock = config.tier, time.monotonic
+        self._admission = Admission(fleet, tier.limits, clock, tier.classes, tier.default_class)
+        self._asides = Admission(fleet, _few(tier.limits), clock)
+        secret = config.engine_key.get_secret_value() if config.engine_key else None
+        self._upstream = Upstream(secret)
+        self._caps = Caps(clock, tier.prices)
+        self.ledger = Ledger(config.state_dir, tier, log)
+        self._caps.spent = self.ledger.spent
+        for read in (self.keys.gauges, self._caps.gauges, self.ledger.gauges, self._gauges):
+            self.metrics.watch(read)
+        self.gateway = self._gateway(config)
+        fleet.witness(lambda engine: self.gateway.seen(engine))
+        fleet.listen(lambda engine: self.gateway.lost(engine))
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Engines begin to start on the way in, and have ended on the way out."""
+        async with self.ledger, self.fleet, self.keys:
+            yield
+            self._upstream.close()
+
+    def adopt(self, config: Config) -> None:
+        """For requests from now on. What the tier had of classes must still be there."""
+        tier = config.tier
+        self._admission.adopt(tier.limits, tier.classes, tier.default_class)
+        self._asides.adopt(_few(tier.limits), self._asides.classes, "all")
+        self._caps.adopt(tier.prices)
+        self.ledger.adopt(tier.prices)
+        self.gateway = self._gateway(config)
+
+    def _gateway(self, config: Config) -> Gateway:
+        shared = (self._admission, self._asides, self._upstream)
+        tier, clock = config.tier, time.perf_counter
+        return Gateway(
+            *shared, config.listen, tier.limits, clock, self._caps, tier.continue_streams
+        )
+
+    def _gauges(self) -> list[Reading]:
+        return gauges(self._admission)
+
+
+def _few(limits: Limits) -> Limits:
+    return limits.model_copy(update={"running": min(ASIDES, limits.running)})
+
+
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
