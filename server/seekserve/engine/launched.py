@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
 
 from seekserve.engine import restart, startup
 from seekserve.engine.address import Address
+from seekserve.engine.ends import Ends
 from seekserve.engine.engine import POLL_S, Engine, State
 from seekserve.engine.probe import ModelCard
 from seekserve.engine.process import Command, Process
 from seekserve.log import Log
 from seekserve.manner import UNKNOWN, Manner
 from seekserve.settings import EngineSettings
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,7 @@ class Launched(Engine):
         )
 
     async def _lived(self, process: Process) -> Life:
-        async with _Ends() as ends:
+        async with Ends() as ends:
             exited, asked = ends.add(process.wait()), ends.add(self._asked.wait())
             if not await self._until_ready(process, exited):
                 return Life(0.0, asked.done())
@@ -246,21 +245,3 @@ class Launched(Engine):
         self.snapshot = dataclasses.replace(
             self.snapshot, cause=f"{cause}.{told}{where}", todo=startup.remedy(said)
         )
-
-
-class _Ends:
-    """Tasks of which one is waited for; the others end with the block."""
-
-    async def __aenter__(self) -> Self:
-        self._tasks: list[asyncio.Task[Any]] = []
-        return self
-
-    def add(self, what: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(what)
-        self._tasks.append(task)
-        return task
-
-    async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
