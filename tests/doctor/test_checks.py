@@ -54,6 +54,7 @@ def of_server(**facts: object) -> tuple[Grade, str]:
         (replace(WORLD, tls=True), Grade.OK, "wants a key, and has TLS"),
         (WORLD, Grade.WARN, "--tls-cert"),
         (replace(WORLD, tls=True, closed=False), Grade.BAD, "--no-auth"),
+        (replace(WORLD, tls=True, key_open="/tls.key"), Grade.BAD, "chmod 600 /tls.key"),
     ],
 )
 def test_where_the_api_listens(api: Door, grade: Grade, word: str) -> None:

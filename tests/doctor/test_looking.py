@@ -181,6 +181,15 @@ def test_without_a_server_the_rest_is_still_looked_at(tmp_path: Path) -> None:
     assert any("runs whatever code is in org/model" in said for said in found["bad"])
 
 
+def test_who_may_read_a_key(tmp_path: Path) -> None:
+    key = tmp_path / "tls.key"
+    assert not looking.others_read(key)
+    key.touch(mode=0o600)
+    assert not looking.others_read(key)
+    key.chmod(0o644)
+    assert looking.others_read(key)
+
+
 def test_the_commits_that_the_server_keeps(tmp_path: Path) -> None:
     assert looking.kept_commits(tmp_path) == {}
     (tmp_path / "models.json").write_text('{"org/model": "abc"}')

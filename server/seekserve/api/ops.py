@@ -149,8 +149,9 @@ class Ops:
 
 
 def _listening(listen: Listen) -> dict[str, Any]:
-    tls = bool(getattr(listen, "tls_cert", None))
-    return {"host": listen.host, "port": listen.port, "loopback": listen.loopback, "tls": tls}
+    where = {"host": listen.host, "port": listen.port, "loopback": listen.loopback}
+    key = getattr(listen, "tls_key", None)
+    return where | {"tls": bool(key), "tls_key": str(key) if key else None}
 
 
 def _public(snapshot: Snapshot) -> dict[str, Any]:

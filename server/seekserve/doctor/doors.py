@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from seekserve.doctor.facts import Attachment, Door, Reply, Server, Setup
@@ -39,6 +40,12 @@ def server(found: Server) -> Iterator[Finding]:
 
 def _api(door: Door) -> Iterator[Finding]:
     where = f"{door.host}:{door.port}"
+    if door.key_open:
+        yield bad(
+            "doors",
+            f"Other users may read the TLS key {door.key_open}: they can pass for this server.",
+            f"chmod 600 {shlex.quote(door.key_open)}, and get a new certificate if any did.",
+        )
     if door.loopback:
         yield ok("doors", f"The API listens on {where}, which only this machine reaches.")
         return

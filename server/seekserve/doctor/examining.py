@@ -68,7 +68,9 @@ def _server(path: Path) -> Server:
 
 
 def _door(told: Mapping[str, Any], closed: bool) -> Door:
-    return Door(told["host"], told["port"], told["loopback"], told["tls"], closed)
+    key = told.get("tls_key") or ""
+    key_open = key if key and looking.others_read(Path(key)) else ""
+    return Door(told["host"], told["port"], told["loopback"], told["tls"], closed, key_open)
 
 
 def _tier(tier: Tier, kept: Mapping[str, str]) -> Iterator[Finding]:

@@ -80,13 +80,16 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where a listener of the server's is, and who needs what to pass."""
+    """Where a listener of the server's is, and who needs what to pass. `key_open` is the path of its
+    TLS key, where other users may read that.
+    """
 
     host: str
     port: int
     loopback: bool
     tls: bool
     closed: bool
+    key_open: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,14 @@ def _anybodys(folder: Path) -> bool:
     return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
 
 
+def others_read(path: Path) -> bool:
+    """Whether a file's mode lets anybody but its owner and group read it."""
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
 def kept_commits(folder: Path) -> dict[str, str]:
     """The commits that models were fetched at, as the server keeps them beside its keys."""
     try:
