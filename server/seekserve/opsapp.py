@@ -83,6 +83,6 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    where = f"{request.method} {request.url.path[:120]}"
+    where = f"{request.method} {request.scope['path'][:120]}"
     told = {"message": f"{where} is not served here.", "todo": "README.md lists what is."}
     return JSONResponse({"error": told}, error.status_code, error.headers)
