@@ -101,18 +101,18 @@ def pairs() -> tuple[Check, dict[str, tuple[Draw, Draw]]]:
         found = ring.find(text)
         return found and ended(found, NOW)
 
-    secret, size = len(PREFIX) + 13, len(texts[0])
+    stem, size = len(PREFIX) + 13, len(texts[0])
     nobody = PREFIX + "f" * 12 + "-"
 
     def right(letters: int, of: slice = slice(2, None)) -> Draw:
         """As many letters of some key of the ring, the rest by chance."""
         return lambda: _drawn(random.choice(texts[of])[:letters], size)
 
-    none, gone = right(secret), right(secret, slice(0, 2))
+    none, gone = right(stem), right(stem, slice(0, 2))
     return check, {
         "control: two wrong secrets": (none, none),
         "secret: all but the last two letters right, or none": (right(size - 2), none),
-        "secret: half of it right, or none": (right((secret + size) // 2), none),
+        "secret: half of it right, or none": (right((stem + size) // 2), none),
         "ID: a key's or nobody's": (none, lambda: _drawn(nobody, size)),
         "ID: nobody's or a revoked key's": (lambda: _drawn(nobody, size), gone),
         "ID: a key's or a revoked key's": (none, gone),
