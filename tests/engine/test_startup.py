@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from seekserve.engine.startup import STAGES, last_useful, read, remedy
+from seekserve.engine.remedies import remedy
+from seekserve.engine.startup import STAGES, last_useful, read
 from tests.fake_engine import STAGES as SAID
 from tests.fake_engine import TRACE
 

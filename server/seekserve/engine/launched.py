@@ -17,6 +17,7 @@ from seekserve.engine.ends import Ends
 from seekserve.engine.engine import POLL_S, Engine, State
 from seekserve.engine.probe import ModelCard
 from seekserve.engine.process import Command, Process
+from seekserve.engine.remedies import remedy
 from seekserve.log import Log
 from seekserve.manner import UNKNOWN, Manner
 from seekserve.settings import EngineSettings
@@ -161,7 +162,7 @@ class Launched(Engine):
                 await self._drained(exited)
                 return Life(time.monotonic() - ready_at, asked=True)
             if exited.done():
-                self._blame(f"it exited with code {exited.result()}", list(process.tail))
+                self._exited(process, exited.result())
             else:
                 process.hurry(0.0)  # one that hangs does not hear; its requests wait for its end
                 self._blame(self._named(amiss.result()), [])
@@ -183,7 +184,7 @@ class Launched(Engine):
         deadline = time.monotonic() + settings.start_timeout_s
         while (now := time.monotonic()) < deadline and not self._asked.is_set():
             if exited.done():
-                self._blame(f"it exited with code {exited.result()}", list(process.tail))
+                self._exited(process, exited.result())
                 return False
             if self._socket.exists() and (cards := await self.probe.models()):
                 ready = {"stage": "", "share": None, "stage_s": self._booked()}
@@ -238,10 +239,17 @@ class Launched(Engine):
         self._entered = now
         return self.snapshot.stage_s | {self.snapshot.stage: spent}
 
-    def _blame(self, cause: str, said: list[str]) -> None:
+    def _exited(self, process: Process, code: int) -> None:
+        self._blame(f"it exited with code {code}", list(process.tail), code)
+
+    def _remedy(self, said: list[str], code: int | None) -> str:
+        command = self._order.command
+        return remedy(said, command.argv, command.env, code)
+
+    def _blame(self, cause: str, said: list[str], code: int | None = None) -> None:
         lines = startup.last_useful(said)
         told = "".join(f"\n    {line}" for line in lines)
         where = f"\n  Its whole log: {self._log_file}" if said else ""
         self.snapshot = dataclasses.replace(
-            self.snapshot, cause=f"{cause}.{told}{where}", todo=startup.remedy(said)
+            self.snapshot, cause=f"{cause}.{told}{where}", todo=self._remedy(said, code)
         )

@@ -6,7 +6,7 @@ The patterns are vLLM 0.32's and 0.33's own log messages.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seekserve.plan.promise import KV_TOKENS, WEIGHTS_GIB
@@ -63,67 +63,12 @@ def figure(line: str) -> tuple[str, float] | None:
     return None
 
 
-_REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (
-        re.compile(r"No module named '?vllm"),
-        'Install an engine: pip install "seekserve[cpu]" or "seekserve[cuda]".',
-    ),
-    (
-        re.compile(r"torchvision::nms|operator torchvision"),
-        "A torchvision for another torch is installed; text models do not need it: "
-        "pip uninstall torchvision torchaudio torchcodec.",
-    ),
-    (
-        re.compile(r"CUDA out of memory|OutOfMemoryError|out of memory", re.I),
-        "Memory ran out: lower gpu-memory-utilization, max-model-len or max-num-seqs in the tier "
-        "file, or free the device.",
-    ),
-    (
-        re.compile(r"estimated maximum model length is \d+|larger than the available KV cache"),
-        "The context does not fit beside the weights: lower max-model-len to what the line says, "
-        "or give the KV cache more memory.",
-    ),
-    (
-        re.compile(r"unrecognized arguments|invalid choice|expected one argument"),
-        "The installed vLLM does not know a flag of the tier file's engine.args: correct or drop it.",
-    ),
-    (
-        re.compile(r"No space left on device"),
-        "The disk is full: free space where models and caches lie (HF_HOME, ~/.cache).",
-    ),
-    (
-        re.compile(
-            r"not a valid model identifier|Repository Not Found|Invalid repository ID|does not appear to have"
-        ),
-        "The model was not found: check engine.model, and HF_TOKEN for a gated one.",
-    ),
-    (
-        re.compile(r"LocalEntryNotFound|Name or service not known|Max retries exceeded", re.I),
-        "The model hub could not be reached. Where it can be, `hf download` the repository that the command "
-        "names, copy its folder here, and give that folder as `model` of a rung or as engine.model in a "
-        "tier file.",
-    ),
-    (
-        re.compile(r"[Aa]ddress already in use"),
-        "Something else listens on the engine's socket: stop the older server.",
-    ),
-    (
-        re.compile(r"lib(numa|gomp|tcmalloc|cuda|hsa)[\w.+-]*: cannot open shared object"),
-        "A system library is missing: install the one the line names.",
-    ),
-)
 _PREFIX = re.compile(r"^(\(\w+ pid=\d+\) )?((ERROR|INFO|WARNING) [\d-]+ [\d:]+ \[[^\]]+\] ?)?")
 _RAISED = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt|Killed)\b|\berror: |^Fatal |^usage:")
 _STACK = re.compile(
     r"^Traceback|^\s*File \"|^\s*[\^~]+\s*$|^    |ulimit|^The above exception|^During handling"
 )
 FOLLOW = 3
-
-
-def remedy(lines: Iterable[str]) -> str:
-    """What to do about a failed start, from what the engine said; "" when nothing is known."""
-    text = "\n".join(lines)
-    return next((todo for sign, todo in _REMEDIES if sign.search(text)), "")
 
 
 def last_useful(lines: Sequence[str], most: int = 8) -> list[str]:
