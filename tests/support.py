@@ -202,10 +202,14 @@ def samples(page: str) -> dict[str, float]:
 class Prompt(Server):
     """Ends as soon as it is asked: uvicorn looks ten times a second, and hundreds of tests wait for it."""
 
-    async def main_loop(self) -> None:
+    async def until_asked(self) -> None:
         await self.on_tick(0)
-        while not await self.on_tick(1):
+        tick = 1
+        while not self.should_exit:
             await asyncio.sleep(0.01)
+            tick += 1
+            if tick % 10 == 0:
+                await self.on_tick(tick // 10)
 
 
 @asynccontextmanager

@@ -63,7 +63,7 @@ async def test_what_comes_is_told_and_the_door_stays(engine: FakeEngine) -> None
         assert (ready.status_code, ready.json()["status"]) == (503, "draining")
         assert ready.headers["connection"] == "close"
         assert (await fresh(gate, "GET", "/health/live")).status_code == 200
-        assert (await fresh(gate, "GET", "/metrics")).status_code == 200
+        assert (await gate.ops.get("/metrics")).status_code == 200
         for path in ("/v1/chat/completions", "/v1/messages", "/v1/models"):
             method = "GET" if path.endswith("models") else "POST"
             refused = await fresh(gate, method, path, json=gate.chat())

@@ -85,13 +85,17 @@ def test_the_sbom_lists_every_locked_dependency(tmp_path: Path) -> None:
 
 
 def test_nothing_is_fetched_by_loading_or_serving(tmp_path: Path) -> None:
-    """Only the engine's own socket is spoken to (and, by the test's client, the gateway's port)."""
+    """Only the engine's own socket is spoken to (and, by the test's clients, the gateway's port and
+    the operators' socket).
+    """
     with fake_engine(tmp_path) as engine:
         words = [sys.executable, "-m", "tests.quiet", engine.url]
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     met = json.loads(done.stdout.splitlines()[-1])
-    ours = re.compile(r"socket\.(connect \('127\.0\.0\.1', \d+\)|getaddrinfo 127\.0\.0\.1)")
+    ours = re.compile(
+        r"socket\.(connect (\('127\.0\.0\.1', \d+\)|\S+/ops\.sock)|getaddrinfo 127\.0\.0\.1)"
+    )
     socket = f"socket.connect {engine.url.removeprefix('unix:')}"
     assert socket in met, "else nothing was watched"
     assert [one for one in met if one != socket and not ours.fullmatch(one)] == []

@@ -108,8 +108,12 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         async with self._watched():
-            await super().main_loop()
+            await self.until_asked()
             await self._finish()
+
+    async def until_asked(self) -> None:
+        """To stop."""
+        await super().main_loop()
 
     @asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:

@@ -14,7 +14,7 @@ from seekserve.api import body
 from seekserve.api.anthropic_schemas import CountTokensRequest, MessagesRequest
 from seekserve.api.embeddings import EmbeddingsRequest
 from seekserve.api.responses import ResponsesRequest
-from seekserve.api.schemas import Body, ChatRequest, CompletionRequest
+from seekserve.api.schemas import MOST, Body, ChatRequest, CompletionRequest
 from seekserve.dialect import anthropic, chat, completions, embeddings, prefix, responses
 from seekserve.dialect.fields import CHAT, COMPLETIONS, REFUSED
 from seekserve.dialect.terms import Terms
@@ -47,7 +47,7 @@ KNOBS: dict[str, st.SearchStrategy[Any]] = {
     "temperature": st.none() | st.floats(0, 2),
     "top_p": st.none() | st.floats(0.01, 1),
 }
-TOKENS = st.none() | st.integers(1, 10**12)
+TOKENS = st.none() | st.integers(1, MOST)
 
 
 def engine_request(

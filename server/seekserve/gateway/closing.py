@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from seekserve.errors import Stopping
 from seekserve.gateway.trace import refuse, trace_of
 
-STILL_TOLD = frozenset({"/health/live", "/health/ready", "/metrics", "/version"})
+STILL_TOLD = frozenset({"/health/live", "/health/ready"})
 COME_BACK_S = 10.0
 HEAR, HEAR_S = 2**20, 1.0
 

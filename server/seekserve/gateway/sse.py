@@ -81,7 +81,7 @@ class Tap:
                 self.pieces += 1
                 return self._new_head + text + self._new_tail
         out = self._feed(data)
-        self.said = self.said or bool(out)
+        self.said = self.said or (self._opening is None and bool(out))
         return out
 
     def restart(self, began: Callable[[], None]) -> None:
@@ -97,8 +97,11 @@ class Tap:
         whole = self._whole(data)
         if not whole:
             return b""
-        if self._opening is not None and not (whole := self._opened(self._opening + whole)):
-            return b""
+        if self._opening is not None:
+            if b"data:" not in whole:  # comments bridge the silence before a first token
+                return self._voice.events(whole)
+            if not (whole := self._opened(self._opening + whole)):
+                return b""
         raw = whole
         if self.kept is not None:
             whole = self.kept.strip(whole)
