@@ -125,6 +125,7 @@ class Admission:
         assert turn.broke is not None
         turn.patience_s = min(self.classes[turn.key_class].max_wait_s, self._limits.wait_s)
         self._again.add(turn)
+        self._again.give_up()
         self._assign()
         self._keep_looking()
         try:
@@ -213,7 +214,9 @@ class Admission:
         """Of the models that have a place free at all."""
         lines = self.lines.items()
         waiting = [line for model, line in lines if len(line) and self.places.free_at(model)]
-        return sorted(waiting, key=_oldest) if len(waiting) > 1 else waiting
+        if len(waiting) < 2:
+            return waiting
+        return sorted(waiting, key=lambda line: min(turn.number for turn in line.heads()))
 
     def _place_one(self, line: Line[Turn]) -> bool:
         """Places the next who may; False when there is no place for any."""
@@ -254,7 +257,3 @@ class Admission:
 
     def _snapshots(self, model: str) -> list[Snapshot]:
         return [engine.snapshot for engine in self._fleet.serving(model)]
-
-
-def _oldest(line: Line[Turn]) -> int:
-    return min((turn.number for turn in line.heads()), default=0)

@@ -6,9 +6,9 @@ Admission asks; the list is written here alone.
 
 from __future__ import annotations
 
-from seekserve.engine.engine import State
+from seekserve.engine.engine import Engine, State
 from seekserve.engine.fleet import Fleet
-from seekserve.errors import Refusal
+from seekserve.errors import EngineLost, Refusal
 from seekserve.gateway.ask import Clock
 from seekserve.gateway.lease import Turn
 from seekserve.gateway.places import Places
@@ -43,14 +43,19 @@ class Again:
         return False
 
     def give_up(self) -> None:
-        """On those for whom there is no other engine, while theirs goes on as if nothing had been."""
+        """On those for whom no engine is ready, and none of ours is about to be."""
         for turn in tuple(self._turns):
             assert turn.broke is not None
-            others = [e for e in self._fleet.serving(turn.wish.model) if not turn.shuns(e)]
-            alive = any(engine.snapshot.state is not State.FAILED for engine in others)
-            if not alive and self._clock() - turn.broke.at > NOTICED_S:
+            serving = self._fleet.serving(turn.wish.model)
+            if not any(self._may_serve(turn, engine) for engine in serving):
                 self._turns.remove(turn)
                 tell(turn, turn.broke.error)
+
+    def _may_serve(self, turn: Turn, engine: Engine) -> bool:
+        if (broke := turn.broke) and turn.shuns(engine):
+            lost = engine.ours and isinstance(broke.error, EngineLost)
+            return lost and self._clock() - broke.at <= NOTICED_S
+        return engine.ready or (engine.ours and engine.snapshot.state is not State.FAILED)
 
 
 def tell(turn: Turn, refusal: Refusal) -> None:

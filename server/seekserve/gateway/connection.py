@@ -15,7 +15,7 @@ from typing import cast
 
 import httptools
 
-from seekserve.errors import EngineBroke, HungUp
+from seekserve.errors import EngineBroke, EngineLost, HungUp
 
 HIGH_WATER = 256 * 1024
 MAX_HEAD = 64 * 1024
@@ -234,7 +234,7 @@ class Connection(asyncio.Protocol):
         if self._lost and self.reused and not self._head_size:
             raise HungUp("The engine closed the connection before it answered.")
         if self._lost:
-            raise EngineBroke("The engine closed the connection before its answer was complete.")
+            raise EngineLost("The engine closed the connection before its answer was complete.")
 
     async def _news(self) -> bool:
         self._waiter = waiter = self._loop.create_future()

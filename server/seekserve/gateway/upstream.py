@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from seekserve.engine.address import Address
-from seekserve.errors import EngineBroke
+from seekserve.errors import EngineLost
 from seekserve.gateway.connection import Connection
 
 CONNECT_S = 5.0
@@ -37,7 +37,7 @@ class Upstream:
     ) -> AsyncIterator[Connection]:
         """POSTs `body` and yields the connection the answer comes on; `fresh` wants a new one.
 
-        Raises EngineBroke.
+        Raises EngineLost.
         """
         reused = None if fresh else self._reuse(address)
         connection = reused or await self._connect(address)
@@ -102,7 +102,7 @@ class Upstream:
                         protocol, address.host, address.port
                     )
         except (OSError, TimeoutError) as error:
-            raise EngineBroke(
+            raise EngineLost(
                 "The engine does not accept connections right now. Try again shortly.",
                 code="engine_unreachable",
                 retry_after_s=2,
