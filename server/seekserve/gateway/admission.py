@@ -216,7 +216,7 @@ class Admission:
         waiting = [line for model, line in lines if len(line) and self.places.free_at(model)]
         if len(waiting) < 2:
             return waiting
-        return sorted(waiting, key=lambda line: min(turn.number for turn in line.heads()))
+        return sorted(waiting, key=lambda line: min((t.number for t in line.heads()), default=0))
 
     def _place_one(self, line: Line[Turn]) -> bool:
         """Places the next who may; False when there is no place for any."""
