@@ -98,12 +98,11 @@ class Spoken:
             cut = group[: most - made]
             made += len(cut)
             for number, text in spelled_on(cut, out):
-                if number == END and self.chat:
-                    kind = "content"
-                elif number == END:
-                    text = MARKS[END]
+                if number == END:
+                    text, kind = MARKS[END], "mark" if self.chat else kind
                 buffer += [(char, kind) for char in text]
                 whole += text
+                kind = "content" if kind == "mark" else kind
             at = min((i for word in stops if (i := whole.find(word)) >= 0), default=-1)
             ends = EOS in cut or made >= most
             if at >= 0:
@@ -131,6 +130,7 @@ def _runs(chars: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     runs: dict[str, str] = {}
     for char, kind in chars:
         runs[kind] = runs.get(kind, "") + char
+    runs.pop("mark", None)
     return tuple(runs.items())
 
 

@@ -14,18 +14,14 @@ loads = st.lists(st.floats(0, 1e6), min_size=1, max_size=6)
 
 
 @given(loads=loads, seed=st.integers())
-def test_the_busiest_is_never_chosen_where_there_are_others(
-    loads: list[float], seed: int
-) -> None:
+def test_the_busiest_is_never_chosen_where_there_are_others(loads: list[float], seed: int) -> None:
     engines = list(enumerate(loads))
     chosen = choose(engines, None, Random(seed))
     assert len(loads) == 1 or len(set(loads)) < len(loads) or loads[chosen] < max(loads)
 
 
 @given(loads=loads, home=st.integers(0, 5), seed=st.integers())
-def test_home_it_goes_unless_that_is_far_busier(
-    loads: list[float], home: int, seed: int
-) -> None:
+def test_home_it_goes_unless_that_is_far_busier(loads: list[float], home: int, seed: int) -> None:
     chosen = choose(list(enumerate(loads)), home, Random(seed))
     if home < len(loads) and loads[home] <= BURDEN * min(loads) + SLACK:
         assert chosen == home
