@@ -12,6 +12,7 @@ from seekserve.engine.vigil import IDLE_S, LEAST_S, MOST_S, Seen, Vigil, look_of
 
 LOOK_S = 1.0
 PROOF_S = 5.0  # for one token
+LATE = 0.9  # of the time for a proof: it was not wrong, but did not come
 AT_WORK = 0.5  # of a core, used all through a proof that failed
 
 Work = Callable[[], float | None]
@@ -69,7 +70,9 @@ class Watch:
         return True
 
     async def _amiss(self, vigil: Vigil) -> str:
-        """Asks for a token. "" when it comes, when others came meanwhile, or when it is hard at work."""
+        """Asks for a token. "" when it comes; or it is late, and others came meanwhile or it is hard at
+        work. What others hear of one that answers wrong is no better.
+        """
         self._doubted.clear()
         silent_since, before, began = vigil.beat_at, self._work(), time.monotonic()
         wrong = await self._probe.prove(self._model, self._pace.proof_s)
@@ -77,7 +80,8 @@ class Watch:
         if not wrong:
             vigil.proved(now)
             return ""
-        if self._seen().heard_at > silent_since:
+        late = now - began > LATE * self._pace.proof_s
+        if late and self._seen().heard_at > silent_since:
             vigil.take(look_of(True, ""), self._seen(), now)
             return ""
         used = (self._work() or 0.0) - before if before is not None else 0.0
