@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 _IDS = re.compile(rb',\s*"(prompt_)?token_ids":\s*(?:null|\[([\d,\s]*)\])')
 _SAID = re.compile(rb'"(content|reasoning|text)":\s*"((?:[^"\\]|\\.)*)"')
@@ -78,6 +79,18 @@ class Kept:
         """All that the answer said so far."""
         told: str = json.loads(b'"%b"' % bytes(self.text))
         return told
+
+
+def lost(asked: dict[str, Any], kept: Kept) -> str:
+    """Why a stream cannot go on; "" when it may be tried."""
+    kind = (asked.get("response_format") or {}).get("type", "text")
+    if kind != "text" or asked.get("structured_outputs"):
+        return "its answer is held to a form, which no engine takes up half-way"
+    if kept.lost or asked.get("tool_choice") not in (None, "auto", "none"):
+        return "a tool call was under way"
+    if asked.get("echo") or not kept.prompt or not kept.ids:
+        return "the engine did not tell the tokens of its answer"
+    return ""
 
 
 def _less_empty(whole: bytes) -> bytes:

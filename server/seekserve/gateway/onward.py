@@ -25,19 +25,6 @@ PASSED = (
     "repetition_penalty", "seed", "logit_bias", "stop_token_ids", "ignore_eos", "priority", "cache_salt",
     "skip_special_tokens", "spaces_between_special_tokens", "bad_words", "allowed_token_ids",
 )  # fmt: skip
-STRUCTURED = ("response_format", "structured_outputs")
-
-
-def lost(asked: dict[str, Any], kept: Kept) -> str:
-    """Why a stream cannot go on; "" when it may be tried."""
-    kind = (asked.get("response_format") or {}).get("type", "text")
-    if kind != "text" or asked.get("structured_outputs"):
-        return "its answer is held to a form, which no engine takes up half-way"
-    if kept.lost or asked.get("tool_choice") not in (None, "auto", "none"):
-        return "a tool call was under way"
-    if asked.get("echo") or not kept.prompt or not kept.ids:
-        return "the engine did not tell the tokens of its answer"
-    return ""
 
 
 @dataclass
@@ -159,18 +146,18 @@ class Onward:
         """Failures are told by the voice of the stream that goes on."""
         return b""
 
-    def finish(self, why: str) -> bytes:
+    def finish(self, why: str, stop: str | None = None) -> bytes:
         """Ends the answer where the engine has no more to say, or is not to say more."""
-        return self._last(why) + self.close()
+        return self._last(why, stop) + self.close()
 
     def close(self) -> bytes:
         """What follows an answer's last word."""
         self.ended = True
         return self._usage({}) + b"data: [DONE]\n\n"
 
-    def _last(self, why: str) -> bytes:
-        said = {"delta": {"content": ""}} if self._seam.chat else {"text": ""}
-        return _data(self._chunk(said, why))
+    def _last(self, why: str, stop: Any) -> bytes:
+        said: dict[str, Any] = {"delta": {"content": ""}} if self._seam.chat else {"text": ""}
+        return _data(self._chunk(said | {"stop_reason": stop}, why))
 
     def _one(self, told: dict[str, Any]) -> Iterator[bytes]:
         for choice in told.get("choices") or ():
@@ -194,9 +181,9 @@ class Onward:
         out = self._stops.feed(text, last=bool(why))
         yield from self._delta(kind, out, self._logprobs(choice.get("logprobs")), ids)
         if self._stops.met:
-            yield self.finish("stop")
+            yield self.finish("stop", self._stops.met)
         elif why:
-            yield self._last(why)
+            yield self._last(why, choice.get("stop_reason"))
 
     def _delta(self, kind: str, text: str, logprobs: Any, ids: list[int]) -> Iterator[bytes]:
         if text or ids:
