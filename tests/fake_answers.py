@@ -316,6 +316,28 @@ class Answer:
         await self.begin()
         self.writer.close()
 
+    async def f_drop_tools(self) -> None:
+        """The same in the middle of a tool call."""
+        call = {"id": "chatcmpl-tool-0", "type": "function", "index": 0}
+        function = {"name": "f0", "arguments": '{"n": 1, "say": "so"}'}
+        items = self.tool_events([call | {"function": function}])
+        await self.open()
+        for item in items[:-3]:
+            await self.part(item)
+        await asyncio.sleep(0.05)
+        self.writer.close()
+
+    async def f_exit_at_once(self) -> None:
+        """To a client; the engine lives on."""
+        self.writer.close()
+
+    async def f_drop_at_once(self) -> None:
+        """The same once its stream was opened, with the first event that is not a token."""
+        await self.open()
+        await self.part(self.events()[0] if self.chat else b": \n\n")
+        await asyncio.sleep(0.01)
+        self.writer.close()
+
     async def f_hang_before_head(self) -> None:
         await asyncio.sleep(600)
 

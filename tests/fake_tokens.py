@@ -165,7 +165,8 @@ class Telling:
         return told | {"prompt_token_ids": list(self.prompt), "prompt_text": None}
 
     def _event(self, piece: Piece, first: bool, offset: int) -> Json:
-        said: Json = {"delta": dict(piece.said)} if self.chat else {"text": piece.text}
+        nothing = {"content": ""} if piece.finish else {}
+        said: Json = {"delta": dict(piece.said) or nothing} if self.chat else {"text": piece.text}
         choice: Json = {"index": 0} | said | {"logprobs": self._logprobs(piece, offset)}
         choice["finish_reason"] = piece.finish
         if piece.finish or not self.chat:

@@ -17,8 +17,7 @@ from seekserve.dialect.chat import Chat
 from seekserve.dialect.completions import Completions
 from seekserve.errors import EngineBroke
 from seekserve.gateway import resume
-from seekserve.gateway.kept import Kept
-from seekserve.gateway.onward import lost
+from seekserve.gateway.kept import Kept, lost
 from seekserve.gateway.sse import Tap
 from tests.fake_tokens import END, THINK, Json, Spoken, Telling, ids_of, text_of
 from tests.property.streams import texts
@@ -160,6 +159,7 @@ def meant(out: bytes) -> Json:
             for name, text in choice.get("delta", choice).items():
                 if name in ("reasoning_content", "content", "text"):
                     told[name] += text or ""
+            told["stop"] = choice.get("stop_reason") or told.get("stop")
             told["finish"] = choice.get("finish_reason") or told.get("finish")
             rows = choice.get("logprobs") or {}
             told["logprobs"] += rows.get("content") or rows.get("reasoning_content") or []
