@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seekserve.engine.assembly import assemble
+from seekserve.engine.fleet import Fleet
+from seekserve.engine.launched import Launched, Order
+from seekserve.engine.process import Command
 from seekserve.engine.watch import Pace
 from seekserve.log import Log
+from seekserve.settings import EngineSettings
 from tests.fake_tokens import ids_of
 from tests.gateway.test_relay import datas, failure
 from tests.property.test_onward import meant
-from tests.support import FakeEngine, Gate, config, fake_engine, gateway, until
+from tests.support import FAKE, FakeEngine, Gate, config, fake_engine, gateway, until
 
 QUICK = Pace(look_s=0.05, proof_s=0.5, least_s=0.3)
 Pair = tuple[FakeEngine, FakeEngine]
@@ -117,19 +125,17 @@ def where(event: Any) -> Any:
 # Requests of which nothing was passed on.
 
 
-@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     "fault", ["html", "html_502", "not_http", "truncated_json", "exit_at_once"]
 )
-async def test_one_that_had_not_begun_goes_to_the_other(
-    pair: Pair, two: Gate, stream: bool, fault: str
-) -> None:
+async def test_one_that_had_not_begun_goes_to_the_other(pair: Pair, two: Gate, fault: str) -> None:
     pair[0].afflict(fault)
-    for number in range(4):
-        answer = await two.ask(f"unsent {fault} {stream} {number}.", stream=stream)
+    for number in range(6):
+        words = f"unsent {fault} {number}."
+        answer = await two.ask(words, stream=bool(number % 2))
         assert answer.status_code == 200, answer.text
         assert "w5" in answer.text
-        assert 1 <= len(tries(pair, f"unsent {fault} {stream} {number}.")) <= 2
+        assert 1 <= len(tries(pair, words)) <= 2
 
 
 async def test_one_that_died_before_its_first_token(pair: Pair, two: Gate) -> None:
@@ -140,13 +146,13 @@ async def test_one_that_died_before_its_first_token(pair: Pair, two: Gate) -> No
     assert all(answer.text.endswith("data: [DONE]\n\n") for answer in answers)
 
 
-@pytest.mark.parametrize("stream", [True, False])
-async def test_poison_is_not_passed_on_for_ever(pair: Pair, two: Gate, stream: bool) -> None:
-    words = f"fault:not_http poison {stream}."
-    answer = await two.ask(words, stream=stream)
-    assert answer.status_code == 502
-    assert failure(answer)["code"] == "engine_error"
-    assert len(tries(pair, words)) == 2
+async def test_poison_is_not_passed_on_for_ever(pair: Pair, two: Gate) -> None:
+    for stream in (True, False):
+        words = f"fault:not_http poison {stream}."
+        answer = await two.ask(words, stream=stream)
+        assert answer.status_code == 502
+        assert failure(answer)["code"] == "engine_error"
+        assert len(tries(pair, words)) == 2
 
 
 async def test_a_refusal_is_not_asked_for_twice(pair: Pair, two: Gate) -> None:
@@ -225,16 +231,17 @@ CONTINUED: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("cut", ["after=2", "after=3 bytes=40", "after=5"])
 @pytest.mark.parametrize("kind", CONTINUED)
-async def test_what_was_to_be_continued_goes_on(pair: Pair, two: Gate, kind: str, cut: str) -> None:
+async def test_what_was_to_be_continued_goes_on(pair: Pair, two: Gate, kind: str) -> None:
     path, asked = CONTINUED[kind]
-    whole = await two.client.post(path, json=asked(f"whom:drop_mid_stream {cut} {kind}. "))
-    assert whole.status_code == 200, whole.text
-    pair[0].afflict("drop_mid_stream")
-    for _ in range(3):  # whichever of the two it comes to first
-        broken = await two.client.post(path, json=asked(f"whom:drop_mid_stream {cut} {kind}. "))
-        assert meaning(broken.text) == meaning(whole.text)
+    for cut in ("after=2", "after=3 bytes=40", "after=5"):
+        words = f"whom:drop_mid_stream {cut} {kind}. "
+        whole = await two.client.post(path, json=asked(words))
+        pair[0].afflict("drop_mid_stream")
+        for _ in range(3):  # whichever of the two it comes to first
+            broken = await two.client.post(path, json=asked(words))
+            assert meaning(broken.text) == meaning(whole.text)
+        pair[0].afflict()
 
 
 async def test_no_id_reaches_a_client_that_asked_for_none(pair: Pair, two: Gate) -> None:
@@ -301,3 +308,82 @@ async def test_streams_at_one_that_hangs_go_on_at_the_other(pair: Pair, two: Gat
         assert "error" not in answer.text
         assert meant(answer.text.encode())["content"] == " w3 w4 w5"
     assert "it hangs" in str(two.lines)
+
+
+# One engine alone.
+
+
+def launched(folder: Path) -> Fleet:
+    """A fleet of one fake of our own; each of its lives leaves its pid in `births`."""
+    socket, births = folder / "engine.sock", folder / "births"
+    words = (sys.executable, str(FAKE), "--uds", str(socket), "--births", str(births))
+    settings = EngineSettings(served_as=("fake",), stop_grace_s=5, start_timeout_s=20)
+    log = Log("json", lambda line: None)
+    one = Launched("engine-0", Order(Command(words), settings), socket, folder / "log", log)
+    one.pace = QUICK
+    return Fleet([one])
+
+
+async def again(gate: Gate, restarts: int = 1) -> None:
+    one = gate.fleet.engines[0]
+    await until(lambda: one.snapshot.restarts == restarts and one.ready, "its next life")
+
+
+async def test_those_who_wait_and_those_who_run_live_through_a_restart(tmp_path: Path) -> None:
+    """It is alone, so its streams cannot go on; those that had not begun are asked anew."""
+    asked = config(limits={"running": 2, "queued": 16, "wait_s": 30})
+    async with gateway(asked, launched(tmp_path)) as gate:
+        streams = [gate.stream(f"fault:late wait=1 restart {n}.") for n in range(2)]
+        streams.append(gate.ask("fault:late wait=1 restart whole."))
+        running = [asyncio.create_task(stream) for stream in streams]
+        await until(lambda: gate.fleet.engines[0].seen().requests == 2, "some to run")
+
+        async def queued() -> bool:
+            held = await gate.figure("seekserve_places_taken")
+            return held + await gate.figure("seekserve_queue_depth") == 3
+
+        await until(queued, "the others to wait")
+        births = (tmp_path / "births").read_text().split()
+        os.kill(int(births[0]), signal.SIGKILL)
+        answers = await asyncio.gather(*running)
+        assert [answer.status_code for answer in answers] == [200] * 3
+        assert all(" w5" in answer.text for answer in answers)
+        assert gate.fleet.engines[0].snapshot.restarts == 1
+        await gate.at_rest()
+
+
+async def test_a_stream_of_one_alone_that_had_begun_ends_with_an_error(tmp_path: Path) -> None:
+    async with gateway(config(), launched(tmp_path)) as gate:
+        answer = await gate.stream("fault:die_mid_stream begun.")
+        error = json.loads(datas(answer.text)[-1])["error"]
+        assert error["code"] == "engine_error"
+        await again(gate)
+        assert (await gate.ask()).status_code == 200
+        await gate.at_rest()
+
+
+async def test_poison_does_not_kill_one_alone_again_and_again(tmp_path: Path) -> None:
+    async with gateway(config(), launched(tmp_path)) as gate:
+        answer = await gate.ask("fault:exit poison.")
+        assert answer.status_code == 502
+        await again(gate, 2)
+        assert (await gate.ask()).status_code == 200
+        await gate.at_rest()
+
+
+async def test_an_attached_one_that_comes_back_answers_those_it_failed(tmp_path: Path) -> None:
+    """Nobody tells us that its process died: that takes a few looks."""
+    fleet: list[Fleet] = []
+    with fake_engine(tmp_path) as first:
+        asked = config(first.url, limits={"running": 2, "queued": 16, "wait_s": 30})
+        fleet.append(assemble(asked, Log("json", lambda line: None)))
+        async with gateway(asked, fleet[0]) as gate:
+            running = asyncio.create_task(gate.ask("fault:late wait=1 back."))
+            await until(lambda: first.running, "it to run")
+            first.process.kill()
+            first.process.wait()
+            os.unlink(first.url.removeprefix("unix:"))
+            await until(lambda: not gate.fleet.ready or running.done(), "it to be missed")
+            assert not running.done(), running.result().text
+            with fake_engine(tmp_path):
+                assert (await running).status_code == 200
