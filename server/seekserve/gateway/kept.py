@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _IDS = re.compile(rb',\s*"(prompt_)?token_ids":\s*(?:null|\[([\d,\s]*)\])')
+_TOLD = re.compile(rb"^data:.*", re.MULTILINE)
 _SAID = re.compile(rb'"(content|reasoning|text)":\s*"((?:[^"\\]|\\.)*)"')
 _EMPTY = b'"delta":{},"logprobs":null,"finish_reason":null'
 ASKED = b',"return_token_ids":true}'
@@ -40,7 +41,8 @@ class Kept:
     def strip(self, whole: bytes) -> bytes:
         """Whole events without their ids, which are kept."""
         bare = _IDS.sub(self._taken, whole)
-        self.first = self.first or bare[: bare.find(b"\n\n") + 2]
+        if not self.first and (told := _TOLD.search(bare)):
+            self.first = told[0]
         for said in _SAID.finditer(bare):
             if said[2]:
                 self.text += said[2]
