@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,10 +19,11 @@ from seekserve.engine.fleet import Fleet
 from seekserve.engine.launched import Launched, Order
 from seekserve.engine.process import Command
 from seekserve.engine.rolling import Rolling
+from seekserve.engine.vigil import Seen
 from seekserve.errors import EngineFailed
 from seekserve.log import Log
 from seekserve.settings import EngineSettings
-from tests.support import FAKE, Gate, config, gateway, until
+from tests.support import FAKE, Gate, alive, config, gateway, until
 
 LIMITS = {"running": 16, "queued": 64, "wait_s": 60}
 
@@ -152,3 +155,39 @@ async def test_more_and_fewer(tmp_path: Path) -> None:
         assert [engine.snapshot.name for engine in gate.fleet.engines] == ["engine-0"]
         assert not (tmp_path / "1.sock").exists()
     assert all(engine.snapshot.state is State.STOPPED for engine in gate.fleet.engines)
+
+
+async def test_one_that_waits_for_its_next_start_is_renewed(tmp_path: Path) -> None:
+    house = House(tmp_path, ("--births", str(tmp_path / "births")))
+    async with housing(house, 1) as gate:
+        one = gate.fleet.engines[0]
+        os.kill(int((tmp_path / "births").read_text()), signal.SIGKILL)
+        await until(lambda: one.snapshot.stage == "wait" and one.snapshot.restarts, "its back-off")
+        done = await asyncio.wait_for(house.rolling(gate.fleet).to(1, force=True), 20)
+        assert done == ["engine-0 was started anew"]
+        assert one.ready
+
+
+async def test_one_that_was_given_up_is_renewed(tmp_path: Path) -> None:
+    """A mended configuration brings it back."""
+    house = House(tmp_path, ("--exit-early", "3"))
+    fleet = Fleet([house.make(0)])
+    async with gateway(config(limits=LIMITS), fleet, ready=False) as gate:
+        await until(lambda: fleet.failed, "it to be given up")
+        house.knobs = ()
+        done = await house.rolling(fleet).to(1)
+        assert done == ["engine-0 was started anew"]
+        assert (await gate.ask()).status_code == 200
+
+
+async def test_one_that_is_being_let_go_ends_with_the_rest(tmp_path: Path) -> None:
+    births = tmp_path / "births"
+    house = House(tmp_path, ("--births", str(births)))
+    fleet = Fleet([house.make(0)])
+    async with fleet:
+        await until(lambda: fleet.ready, "it to be ready")
+        fleet.engines[0].seen = lambda: Seen(requests=1)
+        leaving = asyncio.create_task(fleet.let_go(fleet.engines[0]))
+        await until(lambda: fleet.engines[0].snapshot.state is State.DRAINING, "it to drain")
+    await leaving
+    assert not alive(int(births.read_text()))
