@@ -176,6 +176,12 @@ class Stopping(Refusal):
 
 class EngineBroke(Refusal):
     status, type, code = 502, "server_error", "engine_error"
+    gone = False
+    """Whether its connection ended: the engine may be no more, which is known a moment later."""
+
+    def as_gone(self) -> EngineBroke:
+        self.gone = True
+        return self
 
 
 class HungUp(EngineBroke):

@@ -119,6 +119,7 @@ class Admission:
         turn.patience_s = min(self.classes[turn.key_class].max_wait_s, self._limits.wait_s)
         self._again.add(turn)
         self._assign()
+        self._again.give_up()
         self._keep_looking()
         try:
             if await self._until_placed(turn, tick_s, tick):

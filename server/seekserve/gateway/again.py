@@ -43,12 +43,15 @@ class Again:
         return False
 
     def give_up(self) -> None:
-        """On those for whom there is no other engine, while theirs goes on as if nothing had been."""
+        """On those for whom there is no other engine, while theirs goes on as if nothing had been: at once
+        where it answered wrong, a little later where it may yet turn out to have died.
+        """
         for turn in tuple(self._turns):
             assert turn.broke is not None
             others = [e for e in self._fleet.serving(turn.wish.model) if not turn.shuns(e)]
             alive = any(engine.snapshot.state is not State.FAILED for engine in others)
-            if not alive and self._clock() - turn.broke.at > NOTICED_S:
+            patience_s = NOTICED_S if turn.broke.error.gone else 0.0
+            if not alive and self._clock() - turn.broke.at >= patience_s:
                 self._turns.remove(turn)
                 tell(turn, turn.broke.error)
 

@@ -236,7 +236,9 @@ class Connection(asyncio.Protocol):
         if self._lost and self.reused and not self._head_size:
             raise HungUp("The engine closed the connection before it answered.")
         if self._lost:
-            raise EngineBroke("The engine closed the connection before its answer was complete.")
+            raise EngineBroke(
+                "The engine closed the connection before its answer was complete."
+            ).as_gone()
 
     async def _news(self) -> bool:
         self._waiter = waiter = self._loop.create_future()

@@ -106,5 +106,5 @@ class Upstream:
                 "The engine does not accept connections right now. Try again shortly.",
                 code="engine_unreachable",
                 retry_after_s=2,
-            ) from error
+            ).as_gone() from error
         return connection
