@@ -96,8 +96,7 @@ class Admission:
         card = self._fleet.cards().get(wish.model) if wish.size > LONG else None
         size = self.sizes.of(wish, card.max_model_len if card else None)
         patience_s = patience(self.classes[wish.key_class], self._limits, self.places.reads_s(size))
-        number, now = next(self._numbers), self._clock()
-        return Turn(number, wish, size, now, place, patience_s, broke=broke)
+        return Turn(next(self._numbers), wish, size, self._clock(), place, patience_s, broke=broke)
 
     async def _wait(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
         line = self._line(turn.wish.model)
@@ -162,8 +161,7 @@ class Admission:
             self._end(turn.place.result())
 
     async def _placed(self, turn: Turn, tick_s: float, tick: Tick | None) -> Lease:
-        placed = await self._until_placed(turn, tick_s, tick)
-        lease = turn.place.result() if placed else None
+        lease = turn.place.result() if await self._until_placed(turn, tick_s, tick) else None
         found_s = self._clock() - turn.arrived
         self.margins[turn.key_class].learn(turn.expected_s, turn.each_s, found_s)
         if lease:
@@ -175,9 +173,7 @@ class Admission:
         deadline = turn.arrived + turn.patience_s
         while not turn.place.done() and (left := deadline - self._clock()) > 0:
             await asyncio.wait([turn.place], timeout=min(left, tick_s))
-            if (
-                not turn.place.done() and tick and left > tick_s
-            ):  # not at the end: a refusal follows
+            if not turn.place.done() and tick and left > tick_s:  # at the end a refusal follows
                 await tick()
         return turn.place.done()
 
@@ -198,9 +194,8 @@ class Admission:
 
     def _outlook(self, turn: Turn) -> tuple[float, float]:
         """Seconds until one that comes now would be sent, and from one place to the next."""
-        model = turn.wish.model
-        ahead = self._line(model).ahead(turn.key_class, turn.key, turn.cost)
-        return self.places.outlook(model, ahead)
+        ahead = self._line(turn.wish.model).ahead(turn.key_class, turn.key, turn.cost)
+        return self.places.outlook(turn.wish.model, ahead)
 
     def _line(self, model: str) -> Line[Turn]:
         if model not in self.lines:
@@ -253,9 +248,8 @@ class Admission:
         self._assign()
         for model, line in self.lines.items():
             snapshots = self._snapshots(model)
-            while all(s.state is State.FAILED for s in snapshots) and (
-                turn := next(line.heads(), None)
-            ):
+            failed = all(s.state is State.FAILED for s in snapshots)
+            while failed and (turn := next(line.heads(), None)):
                 tell(line.take(turn.key_class), refusals.not_ready(snapshots))
 
     def _snapshots(self, model: str) -> list[Snapshot]:

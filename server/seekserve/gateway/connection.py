@@ -21,6 +21,7 @@ HIGH_WATER = 256 * 1024
 MAX_HEAD = 64 * 1024
 # vLLM hangs up idle connections after 5 s by default: be the first to do so.
 IDLE_S = 4.0
+CUT_OFF = "The engine closed the connection before its answer was complete."
 
 Sink = Callable[[bytes], bool]
 """Takes bytes; whether it has room for more."""
@@ -61,8 +62,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._sink: Sink | None = None
         self._failure: Exception | None = None
-        self._full = False
-        self._keep = False
+        self._full = self._keep = False
         self._size = 0
         self._paused = False
         self._head_size = 0
@@ -191,8 +191,7 @@ class Connection(asyncio.Protocol):
             self.resume()
             self.idle_since = self._loop.time()
             return True
-        if self._transport:
-            self._transport.abort()
+        self.close()
         return False
 
     def close(self) -> None:
@@ -236,9 +235,7 @@ class Connection(asyncio.Protocol):
         if self._lost and self.reused and not self._head_size:
             raise HungUp("The engine closed the connection before it answered.")
         if self._lost:
-            raise EngineBroke(
-                "The engine closed the connection before its answer was complete."
-            ).as_gone()
+            raise EngineBroke(CUT_OFF).as_gone()
 
     async def _news(self) -> bool:
         self._waiter = waiter = self._loop.create_future()
