@@ -3,7 +3,8 @@
 A request names its fault in the last user message or prompt, `fault:NAME key=value ...`; NAME is a
 method `f_NAME` below. Without one the answer is healthy: three words of reasoning, three of content.
 Here a token is a character, so a prompt in tokens is a text again; its fault is `then:NAME`, since
-`fault` has been met by the /tokenize that made it.
+`fault` has been met by the /tokenize that made it. Asked for token ids it tells them as vLLM does, and a
+prompt that ends in the beginning of an answer of its own is gone on with.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
+
+from tests.fake_tokens import END, THINK, Spoken, Telling, ids_of, text_of
 
 TOO_LONG = (
     "This model's maximum context length is 2048 tokens. However, your prompt contains 4096 input "
@@ -34,6 +37,8 @@ class Teller(Protocol):
 
     tokens: int
     embeds: bool
+    fault: str
+    flow: asyncio.Event
 
 
 def event(data: Any, spaced: bool = False) -> bytes:
@@ -52,12 +57,15 @@ class Answer:
     def __init__(self, engine: Teller, writer: asyncio.StreamWriter, path: str, body: Any) -> None:
         self.engine, self.writer, self.body = engine, writer, body
         self.chat = path.endswith("/chat/completions")
-        self.tokenize = path == "/tokenize"
-        self.embed = path.endswith("/embeddings")
+        self.plain = {"/tokenize": "tokens", "/detokenize": "text"}.get(path, "")
+        if path.endswith("/embeddings"):
+            self.plain = "vectors"
         told = body.get("prompt", body.get("input"))
         said = body["messages"][-1].get("content") if "messages" in body else told
         self.stepped = isinstance(said, list) and all(isinstance(token, int) for token in said)
-        said = "".join(chr(token % 0xD800) for token in said) if self.stepped else said
+        self.ids = list(said) if self.stepped else []
+        said = text_of(said) if self.stepped else said
+        self.said = said if isinstance(said, str) else ""
         words = re.findall(r"(\w+)[=:]([^\s<]+)", said[:200] if isinstance(said, str) else "")
         self.knobs = dict(words)
         self.count = int(self.knobs.get("tokens", 6))
@@ -84,11 +92,59 @@ class Answer:
         return self.chunk([said | {"finish_reason": None, "token_ids": None}])
 
     def word(self, number: int) -> str:
-        """Of a text; the one numbered `closes` ends the reasoning."""
+        """Of a text; the one numbered `closes` ends the reasoning, the one numbered `whale` is one."""
+        if number == int(self.knobs.get("whale", -1)):
+            return " 🐳"
         return "</think>" if number == int(self.knobs.get("closes", -1)) else f" w{number}"
+
+    @property
+    def thinks(self) -> bool:
+        return self.chat and "mute" not in self.knobs
+
+    def prompt(self) -> list[int]:
+        if self.ids:
+            return self.ids
+        opening = [THINK if self.thinks else END] if self.chat else []
+        return ids_of(self.said) + opening
+
+    def spoken(self, chat: bool, thinks: bool) -> Spoken:
+        words = [tuple(ids_of(self.word(number))) for number in range(self.count)]
+        if thinks:
+            words.insert(self.count // 2, (END,))
+        return Spoken(tuple(words), chat, thinks)
+
+    def rest(self) -> Spoken:
+        """What is to be said: all of it, or what is left where the prompt ends in its beginning."""
+        if not self.stepped:
+            return self.spoken(self.chat, self.thinks)
+        whole = [(self.spoken(False, True), THINK), (self.spoken(False, False), 0)]
+        most, best = 0, whole[1][0]
+        for spoken, opening in whole:
+            ids = spoken.ids
+            for count in range(len(ids) - 1, most, -1):
+                before = self.ids[:-count]
+                if self.ids[-count:] == ids[:count] and (not opening or before[-1:] == [opening]):
+                    most, best = count, spoken.after(count)
+                    break
+        return best
+
+    def told_with_ids(self) -> list[bytes]:
+        """The stream of a request that asks for `return_token_ids`."""
+        body = self.body
+        tops = body.get("logprobs")
+        if self.chat:
+            tops = int(body.get("top_logprobs") or 0) if tops else None
+        usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        stop = body.get("stop") or []
+        stops = [stop] if isinstance(stop, str) else stop
+        pieces = self.rest().pieces(int(body.get("max_tokens") or 1 << 20), stops)
+        telling = Telling(self.chat, self.prompt(), usage, tops, body["model"])
+        return [*(event(told, self.spaced) for told in telling.events(pieces)), event("[DONE]")]
 
     def events(self) -> list[bytes]:
         """A whole healthy stream, event by event."""
+        if self.body.get("return_token_ids"):
+            return self.told_with_ids()
         role = {"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None}
         first = self.chunk(
             [role | {"finish_reason": None}], prompt_token_ids=None, prompt_text=None
@@ -124,6 +180,7 @@ class Answer:
     # Ways of writing.
 
     async def write(self, data: bytes) -> None:
+        await self.engine.flow.wait()
         self.writer.write(data)
         await self.writer.drain()
 
@@ -156,8 +213,8 @@ class Answer:
             await self.full(self.whole())
 
     async def run(self) -> None:
-        plain = "tokens" if self.tokenize else "vectors" if self.embed else ""
-        name = self.knobs.get("then" if self.stepped else "fault", plain)
+        name = self.knobs.get("then" if self.stepped else "fault", self.plain)
+        name = self.plain if self.plain == "text" else self.engine.fault or name
         fault: Callable[[], Awaitable[None]] = getattr(self, f"f_{name}", self.healthy)
         await fault()
 
@@ -170,7 +227,11 @@ class Answer:
             on = (self.body.get("chat_template_kwargs") or {}).get("thinking", True)
             text += "<think>" if on else "</think>"
             told["token_strs"] = list(text)
-        await self.full(json.dumps(told | {"tokens": [ord(c) for c in text]}).encode())
+        await self.full(json.dumps(told | {"tokens": ids_of(text)}).encode())
+
+    async def f_text(self) -> None:
+        """What vLLM's /detokenize answers."""
+        await self.full(json.dumps({"prompt": text_of(self.body["tokens"])}).encode())
 
     async def f_vectors(self) -> None:
         if not self.engine.embeds:
@@ -237,12 +298,45 @@ class Answer:
     async def f_exit(self) -> None:
         os._exit(int(self.knobs.get("code", 9)))
 
-    async def f_die_mid_stream(self) -> None:
+    async def begin(self) -> None:
+        """Sends `after` events (3), and `bytes` of the next."""
+        after, more = int(self.knobs.get("after", 3)), int(self.knobs.get("bytes", 0))
+        items = self.events()
         await self.open()
-        for item in self.events()[:3]:
+        for item in (*items[:after], items[after][:more] if more else b""):
+            await (self.part(item) if item else asyncio.sleep(0))
+        await asyncio.sleep(0.05)
+
+    async def f_die_mid_stream(self) -> None:
+        await self.begin()
+        os._exit(9)
+
+    async def f_drop_mid_stream(self) -> None:
+        """The same to a client, but the engine lives on."""
+        await self.begin()
+        self.writer.close()
+
+    async def f_drop_tools(self) -> None:
+        """The same in the middle of a tool call."""
+        call = {"id": "chatcmpl-tool-0", "type": "function", "index": 0}
+        function = {"name": "f0", "arguments": '{"n": 1, "say": "so"}'}
+        items = self.tool_events([call | {"function": function}])
+        await self.open()
+        for item in items[:-3]:
             await self.part(item)
         await asyncio.sleep(0.05)
-        os._exit(9)
+        self.writer.close()
+
+    async def f_exit_at_once(self) -> None:
+        """To a client; the engine lives on."""
+        self.writer.close()
+
+    async def f_drop_at_once(self) -> None:
+        """The same once its stream was opened, with the first event that is not a token."""
+        await self.open()
+        await self.part(self.events()[0] if self.chat else b": \n\n")
+        await asyncio.sleep(0.01)
+        self.writer.close()
 
     async def f_hang_before_head(self) -> None:
         await asyncio.sleep(600)

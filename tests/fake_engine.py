@@ -4,7 +4,8 @@
 
 Knobs of the process shape its start and end (`--help` lists them); flags it does not know are
 ignored, since a launcher passes vLLM's. What happens to one request is chosen by its text, see
-`fake_answers`. /metrics tells how many requests run, /seen lists the heads and bodies that came.
+`fake_answers`, or for all from now on by GET /fault/NAME. /metrics tells how many requests run, /seen
+lists the heads and bodies that came.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ class Engine:
         self.knobs = knobs
         self.running = self.tokens = self.connections = 0
         self.embeds: bool = knobs.embeds
+        self.fault: str = knobs.fault
+        self.flow = asyncio.Event()
+        self.flow.set()
         self.seen: list[Any] = []
 
     async def client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -89,7 +93,10 @@ class Engine:
             self.seen.append({"path": path, "body": asked, "head": head})
             await self.work(reader, Answer(self, writer, path, asked).run())
             return
-        pages: dict[str, tuple[str, str]] = {"/v1/models": ("application/json", self.models())}
+        if path.startswith("/fault/"):
+            self.afflict(path.removeprefix("/fault/"))
+        pages: dict[str, tuple[str, str]] = {path: ("text/plain", "")} if "/fault/" in path else {}
+        pages |= {"/v1/models": ("application/json", self.models())}
         if not self.knobs.bare:
             pages["/health"] = ("text/plain", "")
             page = METRICS.format(running=self.running, tokens=self.tokens)
@@ -101,6 +108,11 @@ class Engine:
         head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(text)}\r\n\r\n"
         writer.write(head.encode() + text.encode())
         await writer.drain()
+
+    def afflict(self, fault: str) -> None:
+        """From now on every answer has it; "hang" is that nothing more is said, "" that all is well."""
+        self.fault = "" if fault == "hang" else fault
+        (self.flow.clear if fault == "hang" else self.flow.set)()
 
     async def work(self, reader: asyncio.StreamReader, answer: Any) -> None:
         """Runs an answer until it is done or its client hangs up, as vLLM does."""
@@ -140,6 +152,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--holder", default="", help="file for the pid of a grandchild that holds on"
     )
+    parser.add_argument("--fault", default="", help="one that every answer has")
     parser.add_argument("--births", default="", help="file that gets our pid appended")
     knobs, _ = parser.parse_known_args()
     knobs.model = knobs.model or ["fake"]

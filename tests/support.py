@@ -99,6 +99,10 @@ class FakeEngine:
         told: dict[str, Any] = self.side.get("/seen").json()
         return told
 
+    def afflict(self, fault: str = "") -> None:
+        """From now on every answer has this fault; "hang": none is made. "" mends it."""
+        self.side.get(f"/fault/{fault}")
+
     @property
     def running(self) -> int:
         running: int = self.state()["running"]

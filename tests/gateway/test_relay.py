@@ -166,7 +166,7 @@ async def test_a_failure_mid_stream_is_one_error_event_after_all_that_came(
 
 
 async def test_an_engine_that_dies_mid_stream(mortal: FakeEngine) -> None:
-    async with gateway(config(mortal.url)) as gate:
+    async with gateway(config(mortal.url, limits={"wait_s": 1})) as gate:
         answer = await gate.stream("fault:die_mid_stream")
         assert json.loads(datas(answer.text)[-1])["error"]["code"] == "engine_error"
         assert said(answer.text, "reasoning_content") == " w0 w1"

@@ -11,10 +11,10 @@ from seekserve.plan.command import Platform
 
 def parts(engines: int, devices: int, what: str = "accelerators") -> int:
     """Devices for each of `engines`. Raises ConfigError where they do not divide."""
-    if devices % engines:
+    if not devices or devices % engines:
         raise ConfigError(
             f"The tier asks for {engines} engines, and {devices} {what} cannot be shared out evenly.",
-            f"Set engines to a divisor of {devices}.",
+            f"Set engines to a divisor of {devices}." if devices else "Set engines to 1.",
         )
     return devices // engines
 
@@ -44,7 +44,9 @@ def cores(engines: int, mine: Sequence[int]) -> list[str]:
 def visible(environ: Mapping[str, str], variable: str, devices: int) -> list[str]:
     """The devices' names, as whoever started us left them visible."""
     said = environ.get(variable)
-    return said.split(",") if said else [str(n) for n in range(devices)]
+    if said is None:
+        return [str(n) for n in range(devices)]
+    return [name for one in said.split(",") if (name := one.strip())]
 
 
 def _mine() -> set[int]:

@@ -17,7 +17,7 @@ from seekserve.engine import exposition
 from seekserve.engine.address import Address
 from seekserve.engine.probe import UNREACHABLE, ModelCard, Probe
 from seekserve.engine.vigil import Seen
-from seekserve.engine.watch import PROOF_S, Watch
+from seekserve.engine.watch import PROOF_S, USUAL, Watch
 from seekserve.log import Log
 from seekserve.manner import UNKNOWN, Manner
 from seekserve.plan.promise import KV_TOKENS
@@ -84,6 +84,7 @@ class Engine:
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._watch: Watch | None = None
         self.seen: Callable[[], Seen] = Seen
+        self.pace = USUAL
 
     def __repr__(self) -> str:
         return repr(self.snapshot)
@@ -98,6 +99,10 @@ class Engine:
     def listen(self, listener: Callable[[Snapshot], None]) -> None:
         """`listener` is called at every change of state or stage, from the engine's own task."""
         self._listeners.append(listener)
+
+    def ignore(self, listener: Callable[[Snapshot], None]) -> None:
+        """`listener` wants to hear no more."""
+        self._listeners.remove(listener)
 
     def doubt(self) -> None:
         """Those who use it have reason to think that it answers wrong: it is asked to prove itself."""
@@ -115,7 +120,8 @@ class Engine:
 
     async def _until_amiss(self) -> str:
         """While it is ready. Returns what is wrong with it."""
-        self._watch = Watch(self.probe, self.snapshot.models[0].id, lambda: self.seen(), self._work)
+        model = self.snapshot.models[0].id
+        self._watch = Watch(self.probe, model, lambda: self.seen(), self._work, self.pace)
         try:
             return await self._watch.until_amiss()
         finally:

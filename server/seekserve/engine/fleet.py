@@ -54,7 +54,8 @@ class Fleet:
     async def let_go(self, engine: Engine) -> None:
         """Ends one, once what it works on is done."""
         engine.retire()
-        await asyncio.wait([self._tasks.pop(engine.snapshot.name)])
+        await asyncio.wait([self._tasks[engine.snapshot.name]])
+        del self._tasks[engine.snapshot.name]
         self.engines.remove(engine)
 
     def _start(self, engine: Engine) -> None:

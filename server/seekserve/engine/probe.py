@@ -41,7 +41,8 @@ class Probe:
     """One engine's side doors: /health, /v1/models, /metrics. `trouble` is why `models` gave None."""
 
     def __init__(self, address: Address, key: str | None = None, timeout_s: float = 2.0) -> None:
-        transport = httpx.AsyncHTTPTransport(uds=address.path or None, verify=PLAIN)
+        fresh = httpx.Limits(max_keepalive_connections=0)  # a kept connection outlives its socket
+        transport = httpx.AsyncHTTPTransport(uds=address.path or None, verify=PLAIN, limits=fresh)
         base = f"http://{address.authority}{address.base}"
         self._client = httpx.AsyncClient(
             base_url=base,

@@ -14,6 +14,7 @@ from seekserve.engine.fleet import Fleet
 from seekserve.engine.launched import Launched, Order
 from seekserve.errors import ConfigError, EngineFailed
 
+WAITING = "wait"
 Make = Callable[[int], Launched]
 """An engine by its number; it is not started."""
 OrderOf = Callable[[Launched], Order]
@@ -60,16 +61,27 @@ class Rolling:
 
     async def _anew(self, engine: Launched) -> str:
         """After the old one, in its place: others take its requests meanwhile."""
+        if engine.snapshot.state is State.FAILED:
+            return await self._revived(engine)
         old, restarts = engine.order, engine.snapshot.restarts
+        begun = engine.snapshot.stage != WAITING  # else its next life is counted already
         engine.adopt(self._order_of(engine))
         engine.renew()
         try:
-            await _up(engine, restarts + 1)
+            await _up(engine, restarts + begun)
         except EngineFailed:
             engine.adopt(old)
             engine.renew()
             raise
         return f"{engine.snapshot.name} was started anew"
+
+    async def _revived(self, engine: Launched) -> str:
+        """One that was given up has no next life: another takes its name."""
+        name = engine.snapshot.name
+        await self._fleet.let_go(engine)
+        self._fleet.add(new := self._make(int(name.rpartition("-")[2])))
+        await _up(new, 0)
+        return f"{name} was started anew"
 
     def _number(self) -> int:
         taken = {engine.snapshot.name for engine in self._fleet.engines}
@@ -100,11 +112,7 @@ async def _up(engine: Engine, restarts: int) -> None:
         now = engine.snapshot
         if now.restarts >= restarts and now.state is State.READY:
             return
-        if (
-            now.state is State.FAILED
-            or now.restarts > restarts
-            or (now.stage == "wait" and now.cause)
-        ):
+        if now.state is State.FAILED or now.restarts > restarts:
             raise EngineFailed(f"{now.name} did not come up: {now.cause}", now.todo)
         news.clear()
         await news.wait()

@@ -64,6 +64,8 @@ class Vigil:
     missed: int = 0
     rhythm_s: float = 0.0
     requests: int = 0
+    least_s: float = LEAST_S
+    idle_s: float = IDLE_S
     _counters: tuple[float, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -79,7 +81,7 @@ class Vigil:
         if self.missed >= MISSES:
             return True
         if not self.requests:
-            return now - self.proved_at > IDLE_S
+            return now - self.proved_at > self.idle_s
         return self.silence_s(now) > self.borne_s(seen)
 
     def proved(self, now: float) -> None:
@@ -92,7 +94,7 @@ class Vigil:
 
     def borne_s(self, seen: Seen) -> float:
         """How long a silence its rhythm and its prompts explain."""
-        least = LEAST_S if self._counters else BLIND_S
+        least = self.least_s if self._counters else BLIND_S
         return max(least, min(MOST_S, RHYTHM * self.rhythm_s), seen.patience_s)
 
     def _moved(self, look: Look) -> bool:

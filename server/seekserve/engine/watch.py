@@ -5,23 +5,46 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from seekserve.engine.probe import Probe
-from seekserve.engine.vigil import MOST_S, Seen, Vigil, look_of
+from seekserve.engine.vigil import IDLE_S, LEAST_S, MOST_S, Seen, Vigil, look_of
 
 LOOK_S = 1.0
 PROOF_S = 5.0  # for one token
+LATE = 0.9  # of the time for a proof: it was not wrong, but did not come
 AT_WORK = 0.5  # of a core, used all through a proof that failed
 
 Work = Callable[[], float | None]
 """Processor seconds that an engine has used, where that can be known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between two looks, for a proof, of silence that is never odd, and between idle proofs."""
+
+    look_s: float = LOOK_S
+    proof_s: float = PROOF_S
+    least_s: float = LEAST_S
+    idle_s: float = IDLE_S
+
+
+USUAL = Pace()
+
+
 class Watch:
     """`seen` is what its users know; `doubt` makes it look at once."""
 
-    def __init__(self, probe: Probe, model: str, seen: Callable[[], Seen], work: Work) -> None:
+    def __init__(
+        self,
+        probe: Probe,
+        model: str,
+        seen: Callable[[], Seen],
+        work: Work,
+        pace: Pace = USUAL,
+    ) -> None:
         self._probe, self._model, self._seen, self._work = probe, model, seen, work
+        self._pace = pace
         self._doubted = asyncio.Event()
 
     def doubt(self) -> None:
@@ -30,7 +53,8 @@ class Watch:
 
     async def until_amiss(self) -> str:
         """Returns, once it is, what is amiss: in words for a log and for people."""
-        vigil = Vigil(time.monotonic())
+        pace = self._pace
+        vigil = Vigil(time.monotonic(), least_s=pace.least_s, idle_s=pace.idle_s)
         while True:
             asked = await self._look(vigil)
             if (asked or self._doubted.is_set()) and (amiss := await self._amiss(vigil)):
@@ -38,7 +62,7 @@ class Watch:
 
     async def _look(self, vigil: Vigil) -> bool:
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(self._pace.look_s):
                 await self._doubted.wait()
         except TimeoutError:
             alive, page = await asyncio.gather(self._probe.alive(), self._probe.metrics())
@@ -46,15 +70,18 @@ class Watch:
         return True
 
     async def _amiss(self, vigil: Vigil) -> str:
-        """Asks for a token. "" when it comes, when others came meanwhile, or when it is hard at work."""
+        """Asks for a token. "" when it comes; or it is late, and others came meanwhile or it is hard at
+        work. What others hear of one that answers wrong is no better.
+        """
         self._doubted.clear()
         silent_since, before, began = vigil.beat_at, self._work(), time.monotonic()
-        wrong = await self._probe.prove(self._model, PROOF_S)
+        wrong = await self._probe.prove(self._model, self._pace.proof_s)
         now = time.monotonic()
         if not wrong:
             vigil.proved(now)
             return ""
-        if self._seen().heard_at > silent_since:
+        late = now - began > LATE * self._pace.proof_s
+        if late and self._seen().heard_at > silent_since:
             vigil.take(look_of(True, ""), self._seen(), now)
             return ""
         used = (self._work() or 0.0) - before if before is not None else 0.0
@@ -66,7 +93,7 @@ class Watch:
         silent_s = vigil.silence_s(now)
         if vigil.missed:
             return f"it stopped answering: {wrong}"
-        if vigil.requests and silent_s > LOOK_S:
+        if vigil.requests and silent_s > self._pace.look_s:
             return (
                 f"it hangs: no token for {silent_s:.0f} s with {vigil.requests} requests at hand, and "
                 f"asked for one, {wrong}"

@@ -125,8 +125,8 @@ class Admission:
         assert turn.broke is not None
         turn.patience_s = min(self.classes[turn.key_class].max_wait_s, self._limits.wait_s)
         self._again.add(turn)
-        self._again.give_up()
         self._assign()
+        self._again.give_up()
         self._keep_looking()
         try:
             if await turn.placed(self._clock, tick_s, tick):
@@ -193,9 +193,8 @@ class Admission:
 
     def _outlook(self, turn: Turn) -> tuple[float, float]:
         """Seconds until one that comes now would be sent, and from one place to the next."""
-        model = turn.wish.model
-        ahead = self._line(model).ahead(turn.key_class, turn.key, turn.cost)
-        return self.places.outlook(model, ahead)
+        ahead = self._line(turn.wish.model).ahead(turn.key_class, turn.key, turn.cost)
+        return self.places.outlook(turn.wish.model, ahead)
 
     def _line(self, model: str) -> Line[Turn]:
         if (line := self.lines.get(model)) is None:
@@ -250,9 +249,8 @@ class Admission:
         self._assign()
         for model, line in self.lines.items():
             snapshots = self._snapshots(model)
-            while all(s.state is State.FAILED for s in snapshots) and (
-                turn := next(line.heads(), None)
-            ):
+            failed = all(s.state is State.FAILED for s in snapshots)
+            while failed and (turn := next(line.heads(), None)):
                 tell(line.take(turn.key_class), refusals.not_ready(snapshots))
 
     def _snapshots(self, model: str) -> list[Snapshot]:

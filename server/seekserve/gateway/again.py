@@ -13,7 +13,7 @@ from seekserve.gateway.ask import Clock
 from seekserve.gateway.lease import Turn
 from seekserve.gateway.places import Places
 
-NOTICED_S = 3.0  # by then the death of a process is known
+NOTICED_S = 5.0  # by then the death of a process is known
 
 
 class Again:

@@ -189,8 +189,7 @@ class Connection(asyncio.Protocol):
             self.resume()
             self.idle_since = self._loop.time()
             return True
-        if self._transport:
-            self._transport.abort()
+        self.close()
         return False
 
     def close(self) -> None:

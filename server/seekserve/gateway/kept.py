@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 _IDS = re.compile(rb',\s*"(prompt_)?token_ids":\s*(?:null|\[([\d,\s]*)\])')
+_TOLD = re.compile(rb"^data:.*", re.MULTILINE)
 _SAID = re.compile(rb'"(content|reasoning|text)":\s*"((?:[^"\\]|\\.)*)"')
 _EMPTY = b'"delta":{},"logprobs":null,"finish_reason":null'
 ASKED = b',"return_token_ids":true}'
@@ -39,7 +41,8 @@ class Kept:
     def strip(self, whole: bytes) -> bytes:
         """Whole events without their ids, which are kept."""
         bare = _IDS.sub(self._taken, whole)
-        self.first = self.first or bare[: bare.find(b"\n\n") + 2]
+        if not self.first and (told := _TOLD.search(bare)):
+            self.first = told[0]
         for said in _SAID.finditer(bare):
             if said[2]:
                 self.text += said[2]
@@ -78,6 +81,18 @@ class Kept:
         """All that the answer said so far."""
         told: str = json.loads(b'"%b"' % bytes(self.text))
         return told
+
+
+def lost(asked: dict[str, Any], kept: Kept) -> str:
+    """Why a stream cannot go on; "" when it may be tried."""
+    kind = (asked.get("response_format") or {}).get("type", "text")
+    if kind != "text" or asked.get("structured_outputs"):
+        return "its answer is held to a form, which no engine takes up half-way"
+    if kept.lost or asked.get("tool_choice") not in (None, "auto", "none"):
+        return "a tool call was under way"
+    if asked.get("echo") or not kept.prompt or not kept.ids:
+        return "the engine did not tell the tokens of its answer"
+    return ""
 
 
 def _less_empty(whole: bytes) -> bytes:

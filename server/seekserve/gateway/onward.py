@@ -25,25 +25,13 @@ PASSED = (
     "repetition_penalty", "seed", "logit_bias", "stop_token_ids", "ignore_eos", "priority", "cache_salt",
     "skip_special_tokens", "spaces_between_special_tokens", "bad_words", "allowed_token_ids",
 )  # fmt: skip
-STRUCTURED = ("response_format", "structured_outputs")
-
-
-def lost(asked: dict[str, Any], kept: Kept) -> str:
-    """Why a stream cannot go on; "" when it may be tried."""
-    kind = (asked.get("response_format") or {}).get("type", "text")
-    if kind != "text" or asked.get("structured_outputs"):
-        return "its answer is held to a form, which no engine takes up half-way"
-    if kept.lost or asked.get("tool_choice") not in (None, "auto", "none"):
-        return "a tool call was under way"
-    if asked.get("echo") or not kept.prompt or not kept.ids:
-        return "the engine did not tell the tokens of its answer"
-    return ""
 
 
 @dataclass
 class Seam:
     """Where an answer broke off. `unsaid` is text that was made and not told, `thought` and then content;
-    `thinking` says that more reasoning follows; `end_id` is the token that ends it.
+    `thinking` says that more reasoning follows, `ended` that a thought did; `end_id` is the token that ends
+    it. `spoke` counts the content among what was told.
     """
 
     asked: dict[str, Any]
@@ -54,6 +42,8 @@ class Seam:
     unsaid: str = ""
     thinking: bool = False
     ids: list[int] = field(default_factory=list)
+    ended: bool = False
+    spoke: int = 0
 
     @classmethod
     def at(
@@ -78,7 +68,8 @@ class Seam:
             thought, content = "", thought + content
         left = max(0, len(told) - len(thought))
         end_id = end[0] if len(end) == 1 else None
-        return cls(asked, kept, chat, end_id, thought[len(told) :], content[left:], thinking, ids)
+        unsaid = thought[len(told) :], content[left:]
+        return cls(asked, kept, chat, end_id, *unsaid, thinking, ids, bool(ended), left)
 
     @property
     def left(self) -> int:
@@ -88,11 +79,8 @@ class Seam:
     def request(self) -> dict[str, Any]:
         """The body for /v1/completions."""
         asked = {name: self.asked[name] for name in PASSED if name in self.asked}
-        asked |= {
-            "prompt": [*self.kept.prompt_ids, *self.ids],
-            "max_tokens": self.left,
-            "stream": True,
-        }
+        asked["prompt"] = [*self.kept.prompt_ids, *self.ids]
+        asked |= {"max_tokens": self.left, "stream": True}
         asked |= {"stream_options": {"include_usage": True}, "return_token_ids": True}
         if least := int(self.asked.get("min_tokens") or 0) - len(self.ids):
             asked["min_tokens"] = max(0, least)
@@ -121,18 +109,25 @@ class Onward:
         first = json.loads(seam.kept.first.removeprefix(b"data:"))
         self._about = {name: first.get(name) for name in ("id", "object", "created", "model")}
         self._stops = Stops(_words(seam.asked.get("stop")))
-        self._stops.add(seam.kept.told)
+        told = seam.kept.told
+        self._stops.add(told[: len(told) - seam.spoke])
+        if seam.ended and seam.spoke:
+            self._stops.add(END_OF_THOUGHT)
+        self._stops.add(told[len(told) - seam.spoke :])
         self._thinking = seam.thinking
         self._prompt, self._made = len(seam.kept.prompt_ids), list(seam.ids)
+        self._before = len(told) + len(seam.unsaid)
         self.ended = False
 
     def opening(self) -> bytes:
         """What was made before and never told."""
         seam = self._seam
-        thought = self._delta("reasoning", self._stops.feed(seam.thought), None, [])
-        return b"".join(
-            [*thought, *self._delta("content", self._stops.feed(seam.unsaid), None, [])]
-        )
+        thought = self._stops.feed(seam.thought, last=seam.ended)
+        if seam.ended and not seam.spoke:
+            self._stops.add(END_OF_THOUGHT)
+        out = [*self._delta("reasoning", thought, None, [])]
+        out += self._delta("content", self._stops.feed(seam.unsaid), None, [])
+        return b"".join(out)
 
     def events(self, data: bytes) -> bytes:
         out: list[bytes] = []
@@ -151,29 +146,26 @@ class Onward:
         """Failures are told by the voice of the stream that goes on."""
         return b""
 
-    def finish(self, why: str) -> bytes:
+    def finish(self, why: str, stop: str | None = None) -> bytes:
         """Ends the answer where the engine has no more to say, or is not to say more."""
-        return self._last(why) + self.close()
+        return self._last(why, stop) + self.close()
 
     def close(self) -> bytes:
         """What follows an answer's last word."""
         self.ended = True
         return self._usage({}) + b"data: [DONE]\n\n"
 
-    def _last(self, why: str) -> bytes:
-        said = {"delta": {"content": ""}} if self._seam.chat else {"text": ""}
-        return _data(self._chunk(said, why))
+    def _last(self, why: str, stop: Any) -> bytes:
+        said: dict[str, Any] = {"delta": {"content": ""}} if self._seam.chat else {"text": ""}
+        return _data(self._chunk(said | {"stop_reason": stop}, why))
 
     def _one(self, told: dict[str, Any]) -> Iterator[bytes]:
         for choice in told.get("choices") or ():
             yield from self._token(choice)
 
     def _token(self, choice: dict[str, Any]) -> Iterator[bytes]:
-        text, ids, why = (
-            choice.get("text") or "",
-            choice.get("token_ids") or [],
-            choice.get("finish_reason"),
-        )
+        text, why = choice.get("text") or "", choice.get("finish_reason")
+        ids = choice.get("token_ids") or []
         self._made += ids
         if self._seam.chat and TOOL_MARK in text:
             raise EngineBroke(
@@ -184,13 +176,14 @@ class Onward:
             thought, _, text = text.partition(END_OF_THOUGHT)
             self._thinking = False
             yield from self._delta("reasoning", self._stops.feed(thought, last=True), None, [])
+            self._stops.add(END_OF_THOUGHT)
         kind = "reasoning" if self._thinking else "content"
         out = self._stops.feed(text, last=bool(why))
         yield from self._delta(kind, out, self._logprobs(choice.get("logprobs")), ids)
         if self._stops.met:
-            yield self.finish("stop")
+            yield self.finish("stop", self._stops.met)
         elif why:
-            yield self._last(why)
+            yield self._last(why, choice.get("stop_reason"))
 
     def _delta(self, kind: str, text: str, logprobs: Any, ids: list[int]) -> Iterator[bytes]:
         if text or ids:
@@ -213,9 +206,11 @@ class Onward:
         return {**self._about, "choices": [choice | ({"token_ids": ids} if ids else {})]}
 
     def _logprobs(self, told: dict[str, Any] | None) -> Any:
-        """Those of completions, as chat has them."""
-        if not told or not self._seam.chat:
+        """Those of completions, as chat has them; or with places in the whole text."""
+        if not told:
             return told
+        if not self._seam.chat:
+            return told | {"text_offset": [self._before + at for at in told["text_offset"]]}
         tops = told.get("top_logprobs") or [None] * len(told["tokens"])
         rows = zip(told["tokens"], told["token_logprobs"], tops, strict=True)
         return {"content": [self._row(*row) for row in rows]}

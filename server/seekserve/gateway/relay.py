@@ -23,9 +23,8 @@ from seekserve.gateway.admission import Admission
 from seekserve.gateway.ask import Ask, Clock
 from seekserve.gateway.caps import NOTHING, Caps
 from seekserve.gateway.exchange import Exchange
-from seekserve.gateway.kept import Kept
+from seekserve.gateway.kept import Kept, lost
 from seekserve.gateway.lease import Broke, Lease
-from seekserve.gateway.onward import lost
 from seekserve.gateway.outlet import ClientGone, Outlet, WhileConnected
 from seekserve.gateway.resume import go_on
 from seekserve.gateway.said import counted

@@ -9,10 +9,11 @@ from seekserve.errors import EngineBroke
 from seekserve.gateway.ask import Clock, encoded
 from seekserve.gateway.exchange import Exchange
 from seekserve.gateway.kept import Kept
-from seekserve.gateway.onward import END_OF_THOUGHT, UNDECODED, Onward, Seam
+from seekserve.gateway.onward import END_OF_THOUGHT, THINK, UNDECODED, Onward, Seam
 from seekserve.gateway.sse import Tap
 
 COMPLETIONS = "/v1/completions"
+OPENING = 4  # last tokens of a prompt, one of which opens or ends a thought
 MOST_UNDECODED = 4  # tokens that a character of UTF-8 may be spread over
 
 
@@ -23,7 +24,7 @@ class _Enough(Exception):
 async def go_on(exchange: Exchange, tap: Tap, clock: Clock) -> None:
     """Raises EngineBroke when this engine fails as well, or the text cannot be taken up."""
     assert tap.kept is not None
-    onward = Onward(seam := await _seam(exchange, tap.kept))
+    onward = Onward(seam := await _seam(exchange, tap.kept, bool(tap.finish)))
     tap.restart(exchange.lease.began)
     said = onward.opening()
     if tap.finish and not onward.ended:
@@ -53,7 +54,8 @@ async def _streamed(exchange: Exchange, tap: Tap, onward: Onward, seam: Seam, cl
         await exchange.stream(COMPLETIONS, encoded(seam.request()), feed)
 
 
-async def _seam(exchange: Exchange, kept: Kept) -> Seam:
+async def _seam(exchange: Exchange, kept: Kept, finished: bool) -> Seam:
+    """Of one that `finished` every token counts, those that came to no text among them."""
     asked, ids = json.loads(kept.asked), kept.answer_ids
     chat = exchange.ask.accent.path != COMPLETIONS
     model = {"model": asked["model"]}
@@ -61,11 +63,20 @@ async def _seam(exchange: Exchange, kept: Kept) -> Seam:
     if chat:
         words = {"prompt": END_OF_THOUGHT, "add_special_tokens": False}
         end = (await exchange.call("/tokenize", model | words)).get("tokens") or []
+    if chat and not kept.text:  # nothing told shows which kind it was to be
+        begun = await _text(exchange, model, [*kept.prompt_ids[-OPENING:], *ids])
+        kept.reasoning = begun.rfind(THINK) > begun.rfind(END_OF_THOUGHT)
     for _ in range(MOST_UNDECODED):
-        told = await exchange.call("/detokenize", model | {"tokens": ids})
-        text = str(told.get("prompt"))
+        text = await _text(exchange, model, ids)
         if not text.endswith(UNDECODED):
             break
         ids = ids[:-1]
+    if finished:
+        ids = kept.answer_ids
     kept.cut(ids)
     return Seam.at(asked, kept, chat, ids, text, end)
+
+
+async def _text(exchange: Exchange, model: dict[str, str], ids: list[int]) -> str:
+    told = await exchange.call("/detokenize", model | {"tokens": ids})
+    return str(told.get("prompt"))

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 
 class Stops:
-    """Holds back what may be the beginning of a stop string. `met` once one was found."""
+    """Holds back what may be the beginning of a stop string. `met` is the one that was found."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = words
         self._most = max((len(word) for word in words), default=1) - 1
         self._before = self._held = ""
-        self.met = False
+        self.met = ""
 
     def add(self, told: str) -> None:
         """What was passed on before, whose end may be the beginning of one."""
@@ -24,9 +24,9 @@ class Stops:
             return ""
         start = len(self._before)
         whole = self._before + self._held + text
-        at = min((i for word in self._words if (i := whole.find(word)) >= 0), default=-1)
-        if at >= 0:
-            self.met, self._held = True, ""
+        at, met = min(((i, w) for w in self._words if (i := whole.find(w)) >= 0), default=(-1, ""))
+        if met:
+            self.met, self._held = met, ""
             return whole[start : max(start, at)]
         keep = len(whole) if last else max(start, len(whole) - self._most)
         out, self._held = whole[start:keep], whole[keep:]
