@@ -57,7 +57,7 @@ def test_waits_grow_and_end_at_the_longest() -> None:
         assert breaker.open_until is not None
         waits.append(breaker.open_until - now)
         now = breaker.open_until
-        assert not breaker.failed(now), "it was open already"
+        assert breaker.failed(now), "it has to prove itself again"
     assert waits[0] == FIRST_S
     assert waits == sorted(waits) and waits[-1] == LONGEST_S
     breaker.worked()

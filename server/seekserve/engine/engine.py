@@ -121,14 +121,14 @@ class Engine:
     async def _until_amiss(self) -> str:
         """While it is ready. Returns what is wrong with it."""
         model = self.snapshot.models[0].id
-        self._watch = Watch(self.probe, model, lambda: self.seen(), self._work, self.pace)
+        self._watch = Watch(self.probe, model, lambda: self.seen(), self._youngest_s, self.pace)
         try:
             return await self._watch.until_amiss()
         finally:
             self._watch = None
 
-    def _work(self) -> float | None:
-        """Processor seconds it has used, where that can be known."""
+    def _youngest_s(self) -> float | None:
+        """Seconds since the last process of it began, where that can be known."""
         return None
 
     def _known(self, cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:

@@ -204,8 +204,8 @@ class Launched(Engine):
     def _late(self, process: Process, how: str) -> None:
         self._blame(f"{how} (stage: {self.snapshot.stage})", list(process.tail))
 
-    def _work(self) -> float | None:
-        return self._process.worked_s() if self._process else None
+    def _youngest_s(self) -> float | None:
+        return self._process.youngest_s() if self._process else None
 
     def _heard(self, line: str) -> None:
         """Called with every line the engine prints; while it starts, lines tell the stage."""

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,10 +154,11 @@ class Process:
         """From now on it is given so long to end, where that is less than its grace."""
         self._grace_s = min(self._grace_s, within_s)
 
-    def worked_s(self) -> float | None:
-        """Processor seconds that its session has used so far (proc(5)); None off Linux."""
-        stats = self._session()
-        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / TICKS if stats else None
+    def youngest_s(self) -> float | None:
+        """Seconds since the last process of its session began; None off Linux (proc(5))."""
+        if not (stats := self._session()):
+            return None
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - max(int(s[19]) for s in stats) / TICKS
 
     def resident_gib(self) -> float | None:
         """Memory of its session; pages that several share count for each."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from seekserve.engine.engine import Engine, State
+from seekserve.engine.engine import Engine, Snapshot, State
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.launched import Launched, Order
 from seekserve.errors import ConfigError, EngineFailed
@@ -107,12 +107,20 @@ async def renewed(fleet: Fleet, name: str) -> list[str]:
 async def _up(engine: Engine, restarts: int) -> None:
     """Until it is ready in a life no earlier than that. Raises EngineFailed with what it said."""
     news = asyncio.Event()
-    engine.listen(lambda snapshot: news.set())
-    while True:
-        now = engine.snapshot
-        if now.restarts >= restarts and now.state is State.READY:
-            return
-        if now.state is State.FAILED or now.restarts > restarts:
-            raise EngineFailed(f"{now.name} did not come up: {now.cause}", now.todo)
-        news.clear()
-        await news.wait()
+
+    def heard(snapshot: Snapshot) -> None:
+        news.set()
+
+    engine.listen(heard)
+    try:
+        while not _is_up(engine.snapshot, restarts):
+            news.clear()
+            await news.wait()
+    finally:
+        engine.ignore(heard)
+
+
+def _is_up(now: Snapshot, restarts: int) -> bool:
+    if (now.restarts > restarts and now.state is not State.READY) or now.state is State.FAILED:
+        raise EngineFailed(f"{now.name} did not come up: {now.cause}", now.todo)
+    return now.restarts >= restarts and now.state is State.READY

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 LEAST_S = 5.0  # a silence shorter than this is never odd
 BLIND_S = 60.0  # the same for an engine whose page has no counters
-RHYTHM = 3.0  # times its longest silence of late
+RHYTHM = 2.0  # times its longest silence of late
 MOST_S = 60.0  # and no rhythm explains more
-FADES = 0.99  # a look
+FADES = 0.95  # a look: half of it is forgotten in a quarter of a minute
 IDLE_S = 60.0  # between two proofs of an engine that nobody uses
 MISSES = 3
 

@@ -13,10 +13,12 @@ from seekserve.engine.vigil import IDLE_S, LEAST_S, MOST_S, Seen, Vigil, look_of
 LOOK_S = 1.0
 PROOF_S = 5.0  # for one token
 LATE = 0.9  # of the time for a proof: it was not wrong, but did not come
-AT_WORK = 0.5  # of a core, used all through a proof that failed
 
-Work = Callable[[], float | None]
-"""Processor seconds that an engine has used, where that can be known."""
+Youngest = Callable[[], float | None]
+"""Seconds since the last process of an engine began, where that can be known. One that compiles a kernel
+which it had no use for before starts compilers. Its processor time tells nothing: vLLM's workers spin
+while they wait, for a core that hangs as well.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,10 @@ class Watch:
         probe: Probe,
         model: str,
         seen: Callable[[], Seen],
-        work: Work,
+        youngest: Youngest,
         pace: Pace = USUAL,
     ) -> None:
-        self._probe, self._model, self._seen, self._work = probe, model, seen, work
+        self._probe, self._model, self._seen, self._youngest = probe, model, seen, youngest
         self._pace = pace
         self._doubted = asyncio.Event()
 
@@ -70,11 +72,11 @@ class Watch:
         return True
 
     async def _amiss(self, vigil: Vigil) -> str:
-        """Asks for a token. "" when it comes; or it is late, and others came meanwhile or it is hard at
-        work. What others hear of one that answers wrong is no better.
+        """Asks for a token. "" when it comes; or it is late, and others came meanwhile or it compiles. What
+        others hear of one that answers wrong is no better.
         """
         self._doubted.clear()
-        silent_since, before, began = vigil.beat_at, self._work(), time.monotonic()
+        silent_since, began = vigil.beat_at, time.monotonic()
         wrong = await self._probe.prove(self._model, self._pace.proof_s)
         now = time.monotonic()
         if not wrong:
@@ -84,8 +86,8 @@ class Watch:
         if late and self._seen().heard_at > silent_since:
             vigil.take(look_of(True, ""), self._seen(), now)
             return ""
-        used = (self._work() or 0.0) - before if before is not None else 0.0
-        if used > AT_WORK * (now - began) > 1 and vigil.silence_s(now) < MOST_S:
+        young_s = self._youngest()
+        if late and young_s is not None and young_s < vigil.silence_s(now) < MOST_S:
             return ""
         return self._told(vigil, wrong, now)
 

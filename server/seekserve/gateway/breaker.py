@@ -30,11 +30,11 @@ class Breaker:
             self.late.clear()
 
     def failed(self, now: float) -> bool:
-        """Whether this one makes it open."""
+        """Whether this one makes it open, or keeps it so: then the engine is to prove itself."""
         self.late.append(False)
         if self.open_until is not None:
             self.open_until, self.wait_s = now + self.wait_s, min(LONGEST_S, 2 * self.wait_s)
-            return False
+            return True
         if not self._too_many():
             return False
         self.open_until = now + self.wait_s

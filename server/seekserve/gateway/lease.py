@@ -108,6 +108,7 @@ class Lease:
     reading: bool = True
     eased: Callable[[], None] = _nobody
     estimated: bool = False
+    spoken: bool = False
 
     @property
     def waited_s(self) -> float:
@@ -117,7 +118,14 @@ class Lease:
         """Its prompt is read, and what was before it: `eased` hears that others may follow."""
         self.load.learn(self.unread, self.clock() - self.sent_at)
         self.lapsed()
+        self.spoke()
         self.eased()
+
+    def spoke(self) -> None:
+        """Once: what it was given no longer explains a silence."""
+        if not self.spoken:
+            self.spoken = True
+            self.load.spoke(self.size)
 
     def lapsed(self) -> None:
         if self.reading:

@@ -18,6 +18,8 @@ YIELDING_WINDOW_S = 0.022  # the same for those who make room for a class that i
 LEAST_LAPSE_S = 2.0
 LEARN = 0.2
 LEAST_PROMPT = 512  # tokens; below, a first token takes as long as it takes, whatever the prompt
+SLOW = 100.0  # tokens read per second, before any speed is known: a large model on a processor
+LONGEST_READ_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,14 @@ class Capacity:
 
 @dataclass(slots=True)
 class Load:
-    """Held at one engine now, in sequences and tokens; `prefill` has been sent and not yet read."""
+    """Held at one engine now, in sequences and tokens; `prefill` has been sent and not yet read. `long` are
+    the tokens of large prompts among what has said nothing yet, whole answers included.
+    """
 
     sequences: int = 0
     kv: int = 0
     prefill: int = 0
+    long: int = 0
     cost: int = 0
     read_per_s: float | None = None
     first_s: float = 0.0
@@ -76,11 +81,20 @@ class Load:
         self.kv += size.held
         self.cost += size.cost
         self.prefill += size.unread
+        self.long += _long(size)
         return self.prefill
 
     def read(self, size: Size) -> None:
         """Its first token came, or stays away so long that others are not kept out for it any longer."""
         self.prefill -= size.unread
+
+    def spoke(self, size: Size) -> None:
+        """It said its first word, or ended without one."""
+        self.long -= _long(size)
+
+    def silence_s(self) -> float:
+        """How long a silence the prompts that it was given explain."""
+        return min(LONGEST_READ_S, LEAST_LAPSE_S + 4 * self.long / (self.read_per_s or SLOW))
 
     def learn(self, unread: int, took_s: float) -> None:
         """So many tokens were read before a first one came."""
@@ -103,6 +117,10 @@ class Load:
         self.cost -= size.cost
         if unread:
             self.prefill -= size.unread
+
+
+def _long(size: Size) -> int:
+    return size.prompt if size.prompt >= LEAST_PROMPT else 0
 
 
 def _nearer(mean: float | None, found: float) -> float:

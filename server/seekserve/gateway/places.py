@@ -160,6 +160,7 @@ class Places:
             self.drain.ended(lease.size.cost)
         self.shares.add(lease.wish.key_class, -lease.size.sequences, now)
         lease.load.end(lease.size, lease.reading)
+        lease.spoke()
 
     def engines(self, model: str) -> int:
         """How many have this model, whatever they are doing."""
@@ -205,7 +206,7 @@ class Places:
         load = self.loads.get(name)
         if load is None or not load.sequences:
             return Seen()
-        return Seen(load.sequences, 0.0, load.patience_s(load.prefill) if load.prefill else 0.0)
+        return Seen(load.sequences, 0.0, load.silence_s())
 
     def _load(self, engine: Engine) -> Load:
         name = engine.snapshot.name
