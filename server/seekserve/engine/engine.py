@@ -89,9 +89,6 @@ class Engine:
     def __repr__(self) -> str:
         return repr(self.snapshot)
 
-    ours = False
-    """Whether it is started again from here when it ends."""
-
     @property
     def ready(self) -> bool:
         return self.snapshot.state is State.READY

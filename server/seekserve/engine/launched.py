@@ -46,8 +46,6 @@ class Launched(Engine):
     it never got there, or dies again and again.
     """
 
-    ours = True
-
     def __init__(self, name: str, order: Order, socket: Path, log_file: Path, log: Log) -> None:
         models = tuple(ModelCard(m, manner=order.manner) for m in order.settings.served_as)
         address = Address(path=str(socket))

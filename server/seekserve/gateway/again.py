@@ -43,7 +43,7 @@ class Again:
         return False
 
     def give_up(self) -> None:
-        """On those for whom no engine is ready, and none of ours is about to be."""
+        """On those for whom no engine is ready, and none may yet be."""
         for turn in tuple(self._turns):
             assert turn.broke is not None
             serving = self._fleet.serving(turn.wish.model)
@@ -52,10 +52,11 @@ class Again:
                 tell(turn, turn.broke.error)
 
     def _may_serve(self, turn: Turn, engine: Engine) -> bool:
+        """One whose connection ended may have died, which is known a moment later: then it may come back."""
         if (broke := turn.broke) and turn.shuns(engine):
-            lost = engine.ours and isinstance(broke.error, EngineLost)
+            lost = isinstance(broke.error, EngineLost)
             return lost and self._clock() - broke.at <= NOTICED_S
-        return engine.ready or (engine.ours and engine.snapshot.state is not State.FAILED)
+        return engine.snapshot.state is not State.FAILED
 
 
 def tell(turn: Turn, refusal: Refusal) -> None:
