@@ -25,11 +25,11 @@ async def watching(
     engine: FakeEngine,
     seen: Callable[[], Seen] = Seen,
     pace: Pace = QUICK,
-    work: Callable[[], float | None] = lambda: None,
+    youngest: Callable[[], float | None] = lambda: None,
 ) -> AsyncIterator[tuple[Watch, asyncio.Task[str]]]:
     """What it finds amiss is the task's result; afterwards the engine is well again."""
     async with Probe(Address.parse(engine.url), timeout_s=0.3) as probe:
-        watch = Watch(probe, "fake", seen, work, pace)
+        watch = Watch(probe, "fake", seen, youngest, pace)
         task = asyncio.create_task(watch.until_amiss())
         try:
             yield watch, task
@@ -123,11 +123,11 @@ async def test_an_idle_one_proves_itself(engine: FakeEngine) -> None:
         assert "text/html" in await named(task)
 
 
-async def test_one_that_is_hard_at_work_is_borne(engine: FakeEngine) -> None:
-    """Its proof came late, but a core was busy all through it: a long prompt is read."""
+async def test_one_that_compiles_is_borne(engine: FakeEngine) -> None:
+    """Its proof came late, but processes of it have begun since its last token."""
     engine.afflict("hang")
     pace = Pace(look_s=0.05, proof_s=2.2, least_s=0.2)
-    async with watching(engine, lambda: Seen(1), pace, work=time.monotonic) as (_, task):
+    async with watching(engine, lambda: Seen(1), pace, youngest=lambda: 0.1) as (_, task):
         await left_alone(task, 2.7)
 
 
