@@ -30,6 +30,7 @@ from seekserve.gateway.closing import Closing
 from seekserve.listener import Server, bound
 from seekserve.log import Log
 from seekserve.opslistener import Side, ops_socket
+from seekserve.reloading import Renewal
 from seekserve.settings import Defaults, Dialect, EngineSettings, Limits, Listen, Tier
 
 FAKE = Path(__file__).with_name("fake_engine.py")
@@ -218,7 +219,10 @@ class Prompt(Server):
 
 @asynccontextmanager
 async def gateway(
-    settings: Config, fleet: Fleet | None = None, ready: bool = True
+    settings: Config,
+    fleet: Fleet | None = None,
+    ready: bool = True,
+    renewal: Renewal | None = None,
 ) -> AsyncIterator[Gate]:
     """The gateway on a free port, with a client; once `ready` is wanted, an engine answers."""
     lines: list[str] = []
@@ -229,7 +233,7 @@ async def gateway(
         listen = settings.listen.model_copy(update={"port": port})
         settings = settings.model_copy(update={"listen": listen})
         closing, certificate = Closing(), tls.certificate(settings.listen, log)
-        apps = build(settings, fleet, log, closing)
+        apps = build(settings, fleet, log, closing, renewal)
         server = Prompt(apps.api, settings, closing, certificate, log)
         async with Side(apps.ops, door) as side:
             task = asyncio.create_task(server.serve(sockets=[listener]))
