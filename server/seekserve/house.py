@@ -6,6 +6,7 @@ was counted is still there.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -75,7 +76,14 @@ class House:
         )
 
     def _gauges(self) -> list[Reading]:
-        return gauges(self._admission)
+        tasks = float(len(asyncio.all_tasks()))
+        told = (
+            "tasks",
+            "Tasks of the event loop: as many at rest as after a start.",
+            (),
+            [((), tasks)],
+        )
+        return [*gauges(self._admission), told]
 
 
 def _few(limits: Limits) -> Limits:

@@ -95,14 +95,22 @@ def test_prompts_explain_a_silence() -> None:
 
 def test_its_rhythm_explains_a_silence() -> None:
     vigil = Vigil(100.0)
-    looks(vigil, 1, 1, 1, 1, 2)  # four seconds between two beats
-    assert vigil.rhythm_s == 4.0
-    assert vigil.borne_s(Seen()) == RHYTHM * 4.0
+    looks(vigil, 1, 1, 1, 1, 2)  # four seconds between two beats, three of them seen to be silent
+    assert vigil.rhythm_s == 3.0
+    assert vigil.borne_s(Seen()) == RHYTHM * 3.0
+
+
+def test_a_slow_look_is_no_silence() -> None:
+    vigil = Vigil(100.0)
+    vigil.take(Look(True, 1, (1.0,)), Seen(), 101.0)
+    vigil.take(Look(True, 1, (2.0,)), Seen(), 110.0)
+    assert vigil.rhythm_s == 0.0 and vigil.borne_s(Seen()) == LEAST_S
 
 
 def test_no_rhythm_explains_more_than_the_most() -> None:
     vigil = Vigil(100.0)
     vigil.take(Look(True, 1, (1.0,)), Seen(), 101.0)
+    vigil.take(Look(True, 1, (1.0,)), Seen(), 200.0)
     vigil.take(Look(True, 1, (2.0,)), Seen(), 201.0)
     assert vigil.borne_s(Seen()) == MOST_S
 

@@ -66,6 +66,7 @@ class Vigil:
     requests: int = 0
     least_s: float = LEAST_S
     idle_s: float = IDLE_S
+    quiet_s: float = 0.0
     _counters: tuple[float, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -78,6 +79,8 @@ class Vigil:
         at = now if self._moved(look) or not self.requests else seen.heard_at
         if at > self.beat_at:
             self._beat(at)
+        else:
+            self.quiet_s = self.silence_s(now)
         if self.missed >= MISSES:
             return True
         if not self.requests:
@@ -87,7 +90,7 @@ class Vigil:
     def proved(self, now: float) -> None:
         """It has made a token."""
         self.beat_at = self.proved_at = now
-        self.missed = 0
+        self.missed, self.quiet_s = 0, 0.0
 
     def silence_s(self, now: float) -> float:
         return now - self.beat_at
@@ -102,6 +105,7 @@ class Vigil:
         return self._counters != before
 
     def _beat(self, at: float) -> None:
-        gap = at - self.beat_at if self.requests else 0.0
+        """Its rhythm is of silences that were seen: a slow look is none of them."""
+        gap = min(self.quiet_s, at - self.beat_at) if self.requests else 0.0
         self.rhythm_s = max(gap, self.rhythm_s * FADES)
-        self.beat_at = at
+        self.beat_at, self.quiet_s = at, 0.0

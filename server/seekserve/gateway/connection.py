@@ -35,7 +35,7 @@ class Poured(Enum):
 
 class Connection(asyncio.Protocol):
     """`status` and `headers` are the answer's, once `head` returned; `heard_at` is when (the loop's
-    clock) the engine last said anything on it.
+    clock) the engine last said a part of an answer on it: a head comes from its API process alone.
     """
 
     __slots__ = (  # touched by every chunk of every stream: the fewer cache lines, the better
@@ -123,6 +123,7 @@ class Connection(asyncio.Protocol):
     def send(self, request: bytes, tick_s: float) -> None:
         """Writes a whole request. From now on every `tick_s` seconds of silence wake the reader."""
         self._reset()
+        self.heard_at = 0.0
         assert self._transport is not None
         self._transport.write(request)
         self._ticked_at = self._loop.time()
@@ -203,8 +204,8 @@ class Connection(asyncio.Protocol):
         return fresh and not (self._lost or self._broken or closing)
 
     def _pass_on(self, sink: Sink) -> None:
-        self.heard_at = self._loop.time()
         if self._parts and self._failure is None:
+            self.heard_at = self._loop.time()
             try:
                 data = self._parts.pop() if len(self._parts) == 1 else self._taken()
                 if not sink(data) and not self.complete:
@@ -244,7 +245,7 @@ class Connection(asyncio.Protocol):
             self._waiter = None
 
     def _wake(self, news: bool) -> None:
-        if news:
+        if news and self._parts and self.status == 200:  # its API process refuses by itself
             self.heard_at = self._loop.time()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(news)

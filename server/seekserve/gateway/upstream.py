@@ -11,6 +11,8 @@ from seekserve.errors import EngineLost
 from seekserve.gateway.connection import Connection
 
 CONNECT_S = 5.0
+TOKENLESS = frozenset({"/tokenize", "/detokenize"})
+"""What vLLM's API process answers by itself: no sign that the engine works."""
 
 
 class Upstream:
@@ -18,7 +20,7 @@ class Upstream:
 
     def __init__(self, engine_key: str | None = None) -> None:
         self._idle: dict[Address, list[Connection]] = {}
-        self._busy: dict[Address, set[Connection]] = {}
+        self._busy: dict[Address, dict[Connection, str]] = {}
         self._heard: dict[Address, float] = {}
         self._credential = f"authorization: Bearer {engine_key}\r\n".encode() if engine_key else b""
 
@@ -42,20 +44,22 @@ class Upstream:
         reused = None if fresh else self._reuse(address)
         connection = reused or await self._connect(address)
         connection.reused = reused is not None
-        busy = self._busy.setdefault(address, set())
-        busy.add(connection)
+        busy = self._busy.setdefault(address, {})
+        busy[connection] = path
         try:
             connection.send(self._request(address, path, body, request_id), tick_s)
             yield connection
         finally:
-            busy.discard(connection)
-            self._heard[address] = max(connection.heard_at, self._heard.get(address, 0.0))
+            del busy[connection]
+            if path not in TOKENLESS:
+                self._heard[address] = max(connection.heard_at, self._heard.get(address, 0.0))
             if connection.release():
                 self._idle.setdefault(address, []).append(connection)
 
     def heard_at(self, address: Address) -> float:
-        """When (the loop's clock) an engine last said anything to us."""
-        now = (connection.heard_at for connection in self._busy.get(address, ()))
+        """When (the loop's clock) an engine last made something for us."""
+        busy = self._busy.get(address, {}).items()
+        now = (connection.heard_at for connection, path in busy if path not in TOKENLESS)
         return max((self._heard.get(address, 0.0), *now))
 
     def sever(self, address: Address) -> None:
