@@ -24,7 +24,8 @@ SeekserveError
     ├── EngineNotReady   503   starting, restarting or gone: says the stage
     ├── Stopping         503   the server is on its way out
     ├── EngineBroke      502   the engine's answer could not be used
-    │   └── HungUp       502   an idle connection was closed before it answered: sent once more
+    │   ├── HungUp       502   an idle connection was closed before it answered: sent once more
+    │   └── EngineFull   503   it takes no more: sent to another, where there is one
     └── Internal         500   a defect of ours: its place is in the log, its details nowhere
 
 A `Refusal` says what happened, with the numbers, and what to do next. `retry_after_s` becomes a
@@ -180,6 +181,10 @@ class EngineBroke(Refusal):
 
 class HungUp(EngineBroke):
     """A connection used before ended without a byte of answer: the engine had closed it meanwhile."""
+
+
+class EngineFull(EngineBroke):
+    status, type, code = 503, "overloaded_error", "queue_full"
 
 
 class Internal(Refusal):
