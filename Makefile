@@ -1,5 +1,6 @@
 # setup: the .venv with everything · run: the demo tier on 127.0.0.1:8000 · test: the whole suite · bench: the figures
 # lock: the released install, pinned · sbom: what it is made of · fuzz: every parser and endpoint, MINUTES each
+# chaos: faults by a seeded schedule, SEED=n MINUTES=5 ENGINE=real|fake · soak: an hour at 50 requests a second
 PYTHON ?= python3
 JOBS   ?= 2
 EXTRA  ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
@@ -10,7 +11,7 @@ BIN    := .venv/bin
 # was not found, because pip asks an unreachable index once for every package.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup run test check lock sbom fuzz bench bench-overload demo-figures hardware-guide clean
+.PHONY: setup run test check lock sbom fuzz chaos chaos-figures soak bench bench-overload demo-figures hardware-guide clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.$(EXTRA)
@@ -52,10 +53,19 @@ sbom: setup
 	  --output-reproducible --mc-type application --pyproject pyproject.toml -o build/sbom.cdx.json \
 	  requirements/runtime.lock
 
-MINUTES ?= 10
 fuzz: setup
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install -q -e ".[fuzz]"
-	@nice $(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+	@nice $(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10)
+
+ENGINE ?= real
+chaos: setup
+	@$(BIN)/python -m tests.chaos run --engine $(ENGINE) --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
+
+chaos-figures: setup
+	@$(BIN)/python -m tests.chaos figures
+
+soak: setup
+	@$(BIN)/python -m tests.chaos soak --minutes $(or $(MINUTES),60)
 
 bench: setup
 	@$(BIN)/python -m tests.bench --engine

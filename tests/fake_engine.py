@@ -4,8 +4,8 @@
 
 Knobs of the process shape its start and end (`--help` lists them); flags it does not know are
 ignored, since a launcher passes vLLM's. What happens to one request is chosen by its text, see
-`fake_answers`, or for all from now on by GET /fault/NAME. /metrics tells how many requests run, /seen
-lists the heads and bodies that came.
+`fake_answers`, or for all from now on by GET /fault/NAME; POST /mood takes knobs that hold for all of
+them. /metrics tells how many requests run, /seen lists the heads and bodies that came.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # started as a file, it find
 
 from tests.fake_answers import Answer
 
+KEPT = 1000
 LOG = "(APIServer pid={pid}) INFO 01-01 00:00:00 [x.py:1] {line}"
 STAGES = (
     "Initializing a V1 LLM engine (v0.32.0) with config: model='fake'",
@@ -67,6 +68,7 @@ class Engine:
         self.flow = asyncio.Event()
         self.flow.set()
         self.seen: list[Any] = []
+        self.mood: dict[str, str] = {}
 
     async def client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -90,8 +92,15 @@ class Engine:
     ) -> None:
         if method == "POST":
             asked = json.loads(body)
+            if path == "/mood":
+                self.mood = asked
+                path, method = "/health", "GET"
+        if method == "POST":
             self.seen.append({"path": path, "body": asked, "head": head})
-            await self.work(reader, Answer(self, writer, path, asked).run())
+            del self.seen[:-KEPT]
+            answer = Answer(self, writer, path, asked)
+            answer.knobs |= self.mood
+            await self.work(reader, answer.run())
             return
         if path.startswith("/fault/"):
             self.afflict(path.removeprefix("/fault/"))

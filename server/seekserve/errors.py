@@ -24,8 +24,9 @@ SeekserveError
     ├── EngineNotReady   503   starting, restarting or gone: says the stage
     ├── Stopping         503   the server is on its way out
     ├── EngineBroke      502   the engine's answer could not be used
-    │   └── EngineLost   502   it does not accept a connection, or ended it: it may have died
-    │       └── HungUp   502   an idle connection was closed before it answered: sent once more
+    │   ├── EngineLost   502   it does not accept a connection, or ended it: it may have died
+    │   │   └── HungUp   502   an idle connection was closed before it answered: sent once more
+    │   └── EngineFull   503   it takes no more: sent to another, where there is one
     └── Internal         500   a defect of ours: its place is in the log, its details nowhere
 
 A `Refusal` says what happened, with the numbers, and what to do next. `retry_after_s` becomes a
@@ -185,6 +186,10 @@ class EngineLost(EngineBroke):
 
 class HungUp(EngineLost):
     """A connection used before ended without a byte of answer: the engine had closed it meanwhile."""
+
+
+class EngineFull(EngineBroke):
+    status, type, code = 503, "overloaded_error", "queue_full"
 
 
 class Internal(Refusal):

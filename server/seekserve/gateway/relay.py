@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.vigil import Seen
-from seekserve.errors import EngineBroke, Refusal, Stopping
+from seekserve.errors import EngineBroke, EngineFull, Refusal, Stopping
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.ask import Ask, Clock
 from seekserve.gateway.caps import NOTHING, Caps
@@ -125,7 +125,8 @@ class Relay(Response):
                     admission.places.worked(lease.engine)
                     return whole
                 except EngineBroke as error:
-                    admission.places.failed(lease.engine)
+                    if not isinstance(error, EngineFull):  # which is no fault of an engine
+                        admission.places.failed(lease.engine)
                     broke = self._elsewhere(error, lease, trace, tap)
                 except Refusal:
                     admission.places.worked(lease.engine)
@@ -169,7 +170,7 @@ class Relay(Response):
         if tap and tap.said:
             self._may_go_on(error, tap)
             trace.continued += 1
-        elif trace.again:
+        elif trace.again or (isinstance(error, EngineFull) and self._alone):
             raise error
         else:
             trace.again += 1
@@ -179,6 +180,10 @@ class Relay(Response):
             tap.broke = None
         lease.tokens.clear()
         return Broke(error, lease.engine.snapshot, self._gateway.clock())
+
+    @property
+    def _alone(self) -> bool:
+        return self._gateway.admission.places.engines(self._ask.model) < 2
 
     def _may_go_on(self, error: EngineBroke, tap: Tap) -> None:
         if tap.kept is None:

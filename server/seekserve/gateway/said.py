@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from seekserve.errors import BadRequest, EngineBroke, NotFound, QueueFull, Refusal
+from seekserve.errors import BadRequest, EngineBroke, EngineFull, NotFound, Refusal
 from seekserve.gateway.sse import well_formed
 
 ODD = (TypeError, AttributeError, ValueError, KeyError, IndexError, RecursionError)
@@ -65,7 +65,7 @@ def engine_said(status: int, body: bytes, path: str) -> Refusal:
     if status == 404:
         return NotFound(words, param=param)
     if status in (429, 503):
-        return QueueFull(f"The engine is full: {words}", retry_after_s=5)
+        return EngineFull(f"The engine is full: {words}", retry_after_s=5)
     return EngineBroke(f"The engine failed: {words}")
 
 
