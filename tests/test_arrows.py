@@ -34,7 +34,7 @@ MAY = {
         "tls",
     },
     "reloading": set(),
-    "renewing": {"engine"},
+    "renewing": {"engine", "reloading"},
     "choosing": {"engine", "pins", "plan"},
     "pins": {"engine", "hub", "plan"},
     "hub": set(),

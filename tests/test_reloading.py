@@ -35,7 +35,7 @@ class Files:
     """What the files say next, and whether engines follow."""
 
     def __init__(self, now: Config) -> None:
-        self.next, self.rolled = now, 0
+        self.next, self.rolled, self.engine = now, 0, now.tier.engine
         self.broken = False
 
     def tier(self, **changed: Any) -> None:
@@ -47,7 +47,9 @@ class Files:
     async def roll(self, config: Config, force: bool) -> Sequence[str]:
         if self.broken:
             raise EngineFailed("engine-0 did not come up: no.", "Mend it.")
-        self.rolled += 1
+        if config.tier.engine == self.engine and not force:
+            return []
+        self.rolled, self.engine = self.rolled + 1, config.tier.engine
         return ["engine-0 was started anew"]
 
 

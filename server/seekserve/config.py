@@ -145,6 +145,11 @@ def load(
             "The tier attach is for engines that already run, and none is named.",
             "Add --engine http://HOST:PORT, or choose another tier: seekserve tiers.",
         )
+    if attach and config.tier.engines > 1:
+        raise ConfigError(
+            f"The tier asks for {config.tier.engines} engines, and --engine names those that run already.",
+            "Leave engines out of the tier file, and give --engine once for each.",
+        )
     _closed_or_meant_open(config)
     _ops_closed(config, ops_token)
     return config

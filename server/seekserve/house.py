@@ -22,6 +22,7 @@ from seekserve.gateway.gauges import gauges
 from seekserve.gateway.keywatch import KeyWatch
 from seekserve.gateway.ledger import Ledger
 from seekserve.gateway.relay import Gateway
+from seekserve.gateway.suspects import Suspects
 from seekserve.gateway.upstream import Upstream
 from seekserve.log import Log
 from seekserve.metrics import Metrics, Reading
@@ -42,7 +43,7 @@ class House:
         self._admission = Admission(fleet, tier.limits, clock, tier.classes, tier.default_class)
         self._asides = Admission(fleet, _few(tier.limits), clock)
         secret = config.engine_key.get_secret_value() if config.engine_key else None
-        self._upstream = Upstream(secret)
+        self._upstream, self._suspects = Upstream(secret), Suspects(clock)
         self._caps = Caps(clock, tier.prices)
         self.ledger = Ledger(config.state_dir, tier, log)
         self._caps.spent = self.ledger.spent
@@ -66,13 +67,20 @@ class House:
         self._asides.adopt(_few(tier.limits), self._asides.classes, "all")
         self._caps.adopt(tier.prices)
         self.ledger.adopt(tier.prices)
+        self.keys.adopt(config)
         self.gateway = self._gateway(config)
 
     def _gateway(self, config: Config) -> Gateway:
         shared = (self._admission, self._asides, self._upstream)
         tier, clock = config.tier, time.perf_counter
         return Gateway(
-            *shared, config.listen, tier.limits, clock, self._caps, tier.continue_streams
+            *shared,
+            config.listen,
+            tier.limits,
+            clock,
+            self._caps,
+            self._suspects,
+            tier.continue_streams,
         )
 
     def _gauges(self) -> list[Reading]:

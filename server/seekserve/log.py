@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -25,7 +26,10 @@ class Log:
         self._sink = sink
 
     def event(self, name: str, /, **facts: Fact) -> None:
-        self._sink(self._render(name, {k: v for k, v in facts.items() if v is not None}))
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # nobody reads it any more: no reason to stop
+            self._sink(self._render(name, {k: v for k, v in facts.items() if v is not None}))
 
 
 def _text(name: str, facts: dict[str, Fact]) -> str:

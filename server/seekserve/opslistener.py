@@ -30,6 +30,7 @@ from seekserve.settings import Listen
 LOCK = "ops.lock"
 BACKLOG = 64
 MOST_BYTES = 128 * 1024
+HEAD_S = 10.0
 MOST_CONNECTIONS = 64
 
 
@@ -115,6 +116,16 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
+        self._patience = self.loop.call_later(HEAD_S, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._patience.cancel()
+        super().connection_lost(exc)
+
+    def _too_slow(self) -> None:
+        """One that has not asked for anything in all that time makes room for others."""
+        if self.cycle is None:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._sent += len(data)

@@ -24,7 +24,9 @@ class Renewal(Protocol):
         """The configuration as its files have it now, planned for this machine. Raises StartError."""
 
     async def roll(self, config: Config, force: bool) -> Told:
-        """Brings the engines to it. Raises EngineFailed when one does not come up."""
+        """Brings the engines to it; those that are so already are left alone, unless `force` is meant.
+        Raises EngineFailed when one does not come up.
+        """
 
 
 class Reloading:
@@ -51,15 +53,15 @@ class Reloading:
         new = await asyncio.to_thread(self._renewal.read, self._config)
         _fits(self._config.tier, new.tier)
         told += changes(self._config.tier, new.tier)
-        if engines or _of_engines(self._config.tier) != _of_engines(new.tier):
-            told += await self._renewal.roll(new, engines)
+        told += await self._renewal.roll(new, engines)
         if new != self._config:
             self._adopt(new)
             self._config = new
         return told
 
 
-def _of_engines(tier: Tier) -> dict[str, Any]:
+def of_engines(tier: Tier) -> dict[str, Any]:
+    """The settings that engines are made from."""
     return tier.model_dump(include=set(ENGINES))
 
 

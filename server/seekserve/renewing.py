@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,30 +12,68 @@ from seekserve.engine.assembly import Launching, as_written, launched, order
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.launched import Launched, Order
 from seekserve.engine.rolling import Rolling
+from seekserve.errors import ConfigError
 from seekserve.log import Log
+from seekserve.reloading import of_engines
+from seekserve.settings import Tier
 
 Again = Callable[[], Config]
 """Reads the same files and flags once more. Raises StartError."""
 Planned = Callable[[Config], tuple[Config, Launching | None]]
+OURS = ("temperature", "top_p")
+"""Defaults that come with a planned model, where the file does not say them."""
 
 
 class Renewing:
-    """`again` reads, `planned` chooses for this machine."""
+    """`again` reads, `planned` chooses for this machine. `written` is the configuration as its files had it
+    at the start, `launching` what was planned then.
+    """
 
-    def __init__(self, fleet: Fleet, again: Again, planned: Planned, log: Log) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        again: Again,
+        planned: Planned,
+        log: Log,
+        written: Config,
+        launching: Launching | None,
+    ) -> None:
         self._fleet, self._again, self._planned, self._log = fleet, again, planned, log
-        self._launching: Launching | None = None
+        self._written, self._launching = written, launching
 
     def read(self, running: Config) -> Config:
-        """Where the server listens stays as it is: that takes a restart."""
-        config, self._launching = self._planned(self._again())
+        """Where the server listens stays as it is: that takes a restart. So does the choice of a ladder,
+        which looks at memory that our own engines hold now. Raises StartError.
+        """
+        written = self._again()
+        if written.tier.ladder and not written.attach:
+            config = self._as_planned(written, running)
+        else:
+            config, self._launching = self._planned(written)
         return config.model_copy(update={"listen": running.listen, "ops": running.ops})
+
+    def _as_planned(self, written: Config, running: Config) -> Config:
+        if of_engines(written.tier) != of_engines(self._written.tier):
+            raise ConfigError(
+                "The ladder or the engine's settings have changed, and what fits is only known while no "
+                "engine holds the memory.",
+                "Restart the server to plan anew. Limits, classes, names and prices can be reloaded.",
+            )
+        tier = kept(written.tier, self._written.tier, running.tier)
+        return written.model_copy(update={"tier": tier})
 
     async def roll(self, config: Config, force: bool) -> Sequence[str]:
         ours = [engine for engine in self._fleet.engines if isinstance(engine, Launched)]
         if config.attach or not ours:
             return []
-        launching = self._launching or as_written(config)
+        if (launching := self._launching) is None:
+            launching = await asyncio.to_thread(as_written, config)
+        if launching.platform != "cpu" and len(ours) != config.tier.engines:
+            raise ConfigError(
+                f"{len(ours)} engines share the accelerators now, and {config.tier.engines} are asked for: "
+                "their parts would overlap.",
+                "Restart the server for another number of engines.",
+            )
         run_dir = Path(ours[0].snapshot.address.path).parent
 
         def make(number: int) -> Launched:
@@ -43,5 +82,19 @@ class Renewing:
         def order_of(engine: Launched) -> Order:
             return order(config, launching, Path(engine.snapshot.address.path), engine.number)
 
-        room = len(ours) == 1 and beside.room(ours[0], launching.platform)
+        alone = len(ours) == 1
+        room = alone and await asyncio.to_thread(beside.room, ours[0], launching.platform)
         return await Rolling(self._fleet, make, order_of, room).to(config.tier.engines, force)
+
+
+def kept(written: Tier, before: Tier, running: Tier) -> Tier:
+    """The tier as it is written now, with what was planned from it as it was `before`."""
+    most = written.limits.running
+    if running.limits.running < before.limits.running:  # the plan had room for fewer
+        most = min(most, running.limits.running)
+    limits = written.limits.model_copy(update={"running": most})
+    said = written.defaults.model_fields_set
+    own = {name: getattr(running.defaults, name) for name in OURS if name not in said}
+    defaults = written.defaults.model_copy(update=own)
+    changed = {"engine": running.engine, "limits": limits, "defaults": defaults}
+    return written.model_copy(update=changed)

@@ -40,9 +40,12 @@ def run(
     screen.warned(config)
     pins = Pins(config.state_dir, os.environ, Log(config.log_format), update_models)
     planned = partial(_planned, prefer=prefer, screen=screen, pins=pins)
-    uvloop.run(
-        _serve(*planned(config), screen, pins, partial(Renewing, again=again, planned=planned))
-    )
+    chosen, launching = planned(config)
+
+    def renewing(fleet: Fleet, log: Log) -> Renewing:
+        return Renewing(fleet, again, planned, log, config, launching)
+
+    uvloop.run(_serve(chosen, launching, screen, pins, renewing))
 
 
 def _planned(
@@ -63,7 +66,7 @@ async def _serve(
     launching: Launching | None,
     screen: Screen,
     pins: Pins,
-    renewing: Callable[..., Renewing],
+    renewing: Callable[[Fleet, Log], Renewing],
 ) -> None:
     log = Log(config.log_format)
     with (
@@ -74,7 +77,7 @@ async def _serve(
         config = _as_bound(config, listener, port)
         certificate, closing = tls.certificate(config.listen, log), Closing()
         fleet = assemble(config, log, launching)
-        apps = build(config, fleet, log, closing, renewing(fleet=fleet, log=log))
+        apps = build(config, fleet, log, closing, renewing(fleet, log))
         server = Server(apps.api, config, closing, certificate, log)
         server.stopping, server.draining = screen.stopping, _telling(screen, log)
         _settle_memory()

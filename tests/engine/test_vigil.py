@@ -88,23 +88,23 @@ def test_work_begins_a_silence() -> None:
 
 
 def test_prompts_explain_a_silence() -> None:
-    vigil, reading = Vigil(100.0), Seen(requests=1, patience_s=30.0)
+    vigil, reading = Vigil(100.0), Seen(requests=1, explained_until=130.0)
     odd = looks(vigil, 1, *[1] * 40, seen=reading)
-    assert odd.index(True) == 31
+    assert odd.index(True) == 30, "the look at 131 is the first after it"
 
 
 def test_its_rhythm_explains_a_silence() -> None:
     vigil = Vigil(100.0)
     looks(vigil, 1, 1, 1, 1, 2)  # four seconds between two beats, three of them seen to be silent
     assert vigil.rhythm_s == 3.0
-    assert vigil.borne_s(Seen()) == RHYTHM * 3.0
+    assert vigil.borne_s() == RHYTHM * 3.0
 
 
 def test_a_slow_look_is_no_silence() -> None:
     vigil = Vigil(100.0)
     vigil.take(Look(True, 1, (1.0,)), Seen(), 101.0)
     vigil.take(Look(True, 1, (2.0,)), Seen(), 110.0)
-    assert vigil.rhythm_s == 0.0 and vigil.borne_s(Seen()) == LEAST_S
+    assert vigil.rhythm_s == 0.0 and vigil.borne_s() == LEAST_S
 
 
 def test_no_rhythm_explains_more_than_the_most() -> None:
@@ -112,14 +112,14 @@ def test_no_rhythm_explains_more_than_the_most() -> None:
     vigil.take(Look(True, 1, (1.0,)), Seen(), 101.0)
     vigil.take(Look(True, 1, (1.0,)), Seen(), 200.0)
     vigil.take(Look(True, 1, (2.0,)), Seen(), 201.0)
-    assert vigil.borne_s(Seen()) == MOST_S
+    assert vigil.borne_s() == MOST_S
 
 
 def test_a_rhythm_fades() -> None:
     vigil = Vigil(100.0)
     looks(vigil, 1, 1, 1, 1, 2)
     looks(vigil, *range(3, 300))
-    assert vigil.borne_s(Seen()) == LEAST_S
+    assert vigil.borne_s() == LEAST_S
 
 
 def test_one_without_counters_is_given_longer() -> None:
@@ -169,3 +169,19 @@ def test_it_is_asked_at_the_latest_when_the_most_is_over(
             assert asked
         if requests and more and vigil.missed < MISSES:
             assert not asked
+
+
+def test_a_page_that_holds_no_numbers_is_no_page() -> None:
+    """Anybody may have written it."""
+    page = "vllm:generation_tokens_total 1.2.3\nvllm:num_requests_running 1e999\n"
+    look = look_of(True, page + "vllm:prompt_tokens_total 7\n")
+    assert (look.counters, look.requests) == ((7.0,), 0)
+
+
+def test_one_that_nobody_uses_is_asked_twice() -> None:
+    vigil = Vigil(100.0)
+    assert vigil.first_doubt() and not vigil.first_doubt()
+    vigil.proved(101.0)
+    assert vigil.first_doubt()
+    busy = Vigil(100.0, requests=1)
+    assert not busy.first_doubt()

@@ -112,6 +112,10 @@ class Engine:
     def retire(self) -> None:
         """Asks for its end: what runs is finished first, where the engine is ours."""
 
+    def give_up(self, cause: str) -> None:
+        """Nobody minds it any more."""
+        self._become(State.FAILED, cause=cause)
+
     async def run(self) -> None:
         raise NotImplementedError
 

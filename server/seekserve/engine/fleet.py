@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from seekserve.engine.engine import Engine, Snapshot, State
 from seekserve.engine.probe import ModelCard
 from seekserve.engine.vigil import Seen
-from seekserve.errors import NotFound
+from seekserve.errors import NotFound, StartError
 
 
 class Fleet:
@@ -25,6 +26,7 @@ class Fleet:
         self.engines = list(engines)
         self._run_dir = run_dir
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._asides: set[asyncio.Task[None]] = set()
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._seen: Callable[[Snapshot], Seen] = lambda snapshot: Seen()
 
@@ -37,9 +39,10 @@ class Fleet:
         return self
 
     async def __aexit__(self, *reason: object) -> None:
-        for task in self._tasks.values():
+        tasks = [*self._asides, *self._tasks.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._run_dir:
             shutil.rmtree(self._run_dir, ignore_errors=True)
 
@@ -51,6 +54,12 @@ class Fleet:
         self.engines.append(engine)
         self._start(engine)
 
+    def aside(self, work: Coroutine[Any, Any, object]) -> None:
+        """Something to be done for an engine that nobody waits for. It ends with the fleet."""
+        task = asyncio.create_task(_quietly(work))
+        self._asides.add(task)
+        task.add_done_callback(self._asides.discard)
+
     async def let_go(self, engine: Engine) -> None:
         """Ends one, once what it works on is done."""
         engine.retire()
@@ -60,7 +69,7 @@ class Fleet:
 
     def _start(self, engine: Engine) -> None:
         task = self._tasks[engine.snapshot.name] = asyncio.create_task(engine.run())
-        task.add_done_callback(_own_up)
+        task.add_done_callback(partial(_own_up, engine))
 
     def listen(self, listener: Callable[[Snapshot], None]) -> None:
         self._listeners.append(listener)
@@ -115,13 +124,22 @@ class Fleet:
         ]
 
 
+async def _quietly(work: Coroutine[Any, Any, object]) -> None:
+    """What became of it shows in the engine's state."""
+    with suppress(StartError):
+        await work
+
+
 def _ask(seen: Callable[[Snapshot], Seen], engine: Engine) -> Seen:
     return seen(engine.snapshot)
 
 
-def _own_up(task: asyncio.Task[None]) -> None:
-    """An engine's task ends by being cancelled; anything else is a defect that must not be silent."""
+def _own_up(engine: Engine, task: asyncio.Task[None]) -> None:
+    """An engine's task ends by being cancelled; anything else is a defect that must not be silent, nor leave
+    others to wait for the engine.
+    """
     if not task.cancelled() and (error := task.exception()):
+        engine.give_up(f"watching it failed ({type(error).__name__}), a defect of seekserve")
         task.get_loop().call_exception_handler(
             {"message": "an engine's task died", "exception": error, "task": task}
         )

@@ -154,7 +154,7 @@ class Launched(Engine):
         async with Ends() as ends:
             exited, asked = ends.add(process.wait()), ends.add(self._asked.wait())
             if not await self._until_ready(process, exited):
-                return Life(0.0, asked.done())
+                return Life(0.0, self._asked.is_set())
             ready_at = time.monotonic()
             amiss = ends.add(self._until_amiss())
             await asyncio.wait([exited, amiss, asked], return_when=asyncio.FIRST_COMPLETED)

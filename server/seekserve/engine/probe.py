@@ -43,6 +43,7 @@ class Probe:
     def __init__(self, address: Address, key: str | None = None, timeout_s: float = 2.0) -> None:
         fresh = httpx.Limits(max_keepalive_connections=0)  # a kept connection outlives its socket
         transport = httpx.AsyncHTTPTransport(uds=address.path or None, verify=PLAIN, limits=fresh)
+        self._timeout_s = 2 * timeout_s  # of which a part may dribble
         base = f"http://{address.authority}{address.base}"
         self._client = httpx.AsyncClient(
             base_url=base,
@@ -81,7 +82,7 @@ class Probe:
         try:
             listed = page.json()["data"]
             cards = tuple(card for item in listed if (card := _card(item)))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             cards = ()
         self.trouble = "" if cards else "its /v1/models lists no models"
         return cards or None
@@ -105,7 +106,7 @@ class Probe:
 
     async def _get(self, path: str) -> httpx.Response | None:
         try:
-            async with self._client.stream("GET", path) as page:
+            async with asyncio.timeout(self._timeout_s), self._client.stream("GET", path) as page:
                 size = 0
                 parts = []
                 async for part in page.aiter_bytes():
@@ -113,7 +114,7 @@ class Probe:
                     if size > MAX_PAGE:
                         return None
                     parts.append(part)
-        except (httpx.HTTPError, OSError):
+        except (httpx.HTTPError, OSError, TimeoutError):
             return None
         return httpx.Response(page.status_code, content=b"".join(parts))
 
@@ -127,7 +128,7 @@ def _wrong(page: httpx.Response) -> str:
         return f"it failed with status {page.status_code}"
     try:
         told = page.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"it answered with {kind} that is not JSON"
     choices = told.get("choices") if isinstance(told, dict) else None
     return "" if choices else "it answered with JSON that holds no choices"

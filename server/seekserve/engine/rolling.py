@@ -12,7 +12,7 @@ from collections.abc import Callable
 from seekserve.engine.engine import Engine, Snapshot, State
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.launched import Launched, Order
-from seekserve.errors import ConfigError, EngineFailed
+from seekserve.errors import ConfigError, EngineFailed, UnknownName
 
 WAITING = "wait"
 Make = Callable[[int], Launched]
@@ -33,10 +33,15 @@ class Rolling:
         Returns what was done, in words. Raises EngineFailed when one does not come up.
         """
         ours = [engine for engine in self._fleet.engines if isinstance(engine, Launched)]
-        stale = [e for e in ours[:count] if force or self._order_of(e) != e.order]
+        ours.sort(key=lambda engine: not engine.ready)  # of too many, those that work stay
+        stale = [e for e in ours[:count] if force or self._is_stale(e)]
+        stale.sort(key=lambda engine: engine.ready)  # and those that work are the last to go
         done = [await self._away(engine) for engine in ours[count:]]
         done += [await self._changed(engine) for engine in stale]
         return done + [await self._one_more() for _ in range(count - len(ours))]
+
+    def _is_stale(self, engine: Launched) -> bool:
+        return engine.snapshot.state is State.FAILED or self._order_of(engine) != engine.order
 
     async def _away(self, engine: Launched) -> str:
         await self._fleet.let_go(engine)
@@ -61,25 +66,27 @@ class Rolling:
 
     async def _anew(self, engine: Launched) -> str:
         """After the old one, in its place: others take its requests meanwhile."""
-        if engine.snapshot.state is State.FAILED:
-            return await self._revived(engine)
-        old, restarts = engine.order, engine.snapshot.restarts
-        begun = engine.snapshot.stage != WAITING  # else its next life is counted already
-        engine.adopt(self._order_of(engine))
-        engine.renew()
+        old = engine.order
         try:
-            await _up(engine, restarts + begun)
+            return await self._begun_again(engine, self._order_of(engine))
         except EngineFailed:
-            engine.adopt(old)
-            engine.renew()
+            task = self._begun_again(engine, old)  # it need not be waited for
+            self._fleet.aside(task)
             raise
-        return f"{engine.snapshot.name} was started anew"
 
-    async def _revived(self, engine: Launched) -> str:
+    async def _begun_again(self, engine: Launched, order: Order) -> str:
+        if engine.snapshot.state is State.FAILED:
+            return await self._revived(engine, order)
+        engine.adopt(order)
+        return await _renewed(engine)
+
+    async def _revived(self, engine: Launched, order: Order) -> str:
         """One that was given up has no next life: another takes its name."""
         name = engine.snapshot.name
         await self._fleet.let_go(engine)
-        self._fleet.add(new := self._make(int(name.rpartition("-")[2])))
+        new = self._make(engine.number)
+        new.adopt(order)
+        self._fleet.add(new)
         await _up(new, 0)
         return f"{name} was started anew"
 
@@ -92,16 +99,28 @@ async def renewed(fleet: Fleet, name: str) -> list[str]:
     """Starts one engine anew, once what runs on it is done. Raises ConfigError for one of somebody
     else's, and EngineFailed when it does not come up.
     """
-    (engine,) = [one for one in fleet.engines if one.snapshot.name == name]
+    engine = next((one for one in fleet.engines if one.snapshot.name == name), None)
+    if engine is None:
+        raise UnknownName(f"There is no engine {name} any more.", "Look again: GET /engines.")
     if not isinstance(engine, Launched):
         raise ConfigError(
             f"{name} was not started here, so it cannot be restarted from here.",
             f"Restart the server at {engine.snapshot.address}.",
         )
+    if engine.snapshot.state is State.FAILED:
+        raise EngineFailed(
+            f"{name} was given up: {engine.snapshot.cause}",
+            engine.snapshot.todo or "Mend the cause, then: seekserve reload --engines.",
+        )
+    return [await _renewed(engine)]
+
+
+async def _renewed(engine: Launched) -> str:
     restarts = engine.snapshot.restarts
+    begun = engine.snapshot.stage != WAITING  # else its next life is counted already
     engine.renew()
-    await _up(engine, restarts + 1)
-    return [f"{name} was started anew"]
+    await _up(engine, restarts + begun)
+    return f"{engine.snapshot.name} was started anew"
 
 
 async def _up(engine: Engine, restarts: int) -> None:
@@ -121,6 +140,7 @@ async def _up(engine: Engine, restarts: int) -> None:
 
 
 def _is_up(now: Snapshot, restarts: int) -> bool:
-    if (now.restarts > restarts and now.state is not State.READY) or now.state is State.FAILED:
+    gone = now.state in (State.FAILED, State.STOPPED) and now.since > 0
+    if gone or (now.restarts > restarts and now.state is not State.READY):
         raise EngineFailed(f"{now.name} did not come up: {now.cause}", now.todo)
     return now.restarts >= restarts and now.state is State.READY

@@ -8,6 +8,7 @@ to is for `watch` to see.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 
@@ -29,15 +30,18 @@ _RUNNING = re.compile(
 )
 
 
+_NUMBER = re.compile(r"\d+(\.\d*)?(e[+-]?\d+)?")
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What those who use an engine know of it: how many requests it has, when (monotonic) it last said
-    something, and how long a silence the prompts it was given explain.
+    something, and until when the prompts it was given explain a silence.
     """
 
     requests: int = 0
     heard_at: float = 0.0
-    patience_s: float = 0.0
+    explained_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,14 @@ class Look:
 
 def look_of(alive: bool, page: str) -> Look:
     """From its health route and its Prometheus page."""
-    counters = tuple(float(value) for value in _COUNTERS.findall(page))
-    return Look(alive, round(sum(float(n) for n in _RUNNING.findall(page))), counters)
+    counters, running = _floats(_COUNTERS.findall(page)), _floats(_RUNNING.findall(page))
+    return Look(alive, round(min(sum(running), 1e6)), counters)
+
+
+def _floats(values: list[str]) -> tuple[float, ...]:
+    """Of a page that anybody may have written: what is no number, or none to count with, is left out."""
+    some = (float(value) for value in values if _NUMBER.fullmatch(value))
+    return tuple(value for value in some if math.isfinite(value))
 
 
 @dataclass
@@ -67,6 +77,7 @@ class Vigil:
     least_s: float = LEAST_S
     idle_s: float = IDLE_S
     quiet_s: float = 0.0
+    doubted: bool = False
     _counters: tuple[float, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -85,20 +96,26 @@ class Vigil:
             return True
         if not self.requests:
             return now - self.proved_at > self.idle_s
-        return self.silence_s(now) > self.borne_s(seen)
+        return self.silence_s(now) > self.borne_s() and now > seen.explained_until
 
     def proved(self, now: float) -> None:
         """It has made a token."""
         self.beat_at = self.proved_at = now
-        self.missed, self.quiet_s = 0, 0.0
+        self.missed, self.quiet_s, self.doubted = 0, 0.0, False
+
+    def first_doubt(self) -> bool:
+        """Whether one that nobody uses is late for the first time: it is asked once more."""
+        first = not self.requests and not self.missed and not self.doubted
+        self.doubted = True
+        return first
 
     def silence_s(self, now: float) -> float:
         return now - self.beat_at
 
-    def borne_s(self, seen: Seen) -> float:
-        """How long a silence its rhythm and its prompts explain."""
+    def borne_s(self) -> float:
+        """How long a silence its rhythm explains."""
         least = self.least_s if self._counters else BLIND_S
-        return max(least, min(MOST_S, RHYTHM * self.rhythm_s), seen.patience_s)
+        return max(least, min(MOST_S, RHYTHM * self.rhythm_s))
 
     def _moved(self, look: Look) -> bool:
         before, self._counters = self._counters, look.counters or self._counters

@@ -75,6 +75,7 @@ class Watch:
         """Asks for a token. "" when it comes; or it is late, and others came meanwhile or it compiles. What
         others hear of one that answers wrong is no better.
         """
+        doubted = self._doubted.is_set()
         self._doubted.clear()
         silent_since, began = vigil.beat_at, time.monotonic()
         wrong = await self._probe.prove(self._model, self._pace.proof_s)
@@ -83,13 +84,20 @@ class Watch:
             vigil.proved(now)
             return ""
         late = now - began > LATE * self._pace.proof_s
-        if late and self._seen().heard_at > silent_since:
-            vigil.take(look_of(True, ""), self._seen(), now)
+        if late and await self._moved(vigil, silent_since):
+            return ""
+        if late and not doubted and vigil.first_doubt():
             return ""
         young_s = self._youngest()
         if late and young_s is not None and young_s < vigil.silence_s(now) < MOST_S:
             return ""
         return self._told(vigil, wrong, now)
+
+    async def _moved(self, vigil: Vigil, since: float) -> bool:
+        """Whether tokens came meanwhile, for others than us."""
+        alive, page = await asyncio.gather(self._probe.alive(), self._probe.metrics())
+        vigil.take(look_of(alive, page), self._seen(), time.monotonic())
+        return vigil.requests > 0 and vigil.beat_at > since
 
     def _told(self, vigil: Vigil, wrong: str, now: float) -> str:
         silent_s = vigil.silence_s(now)

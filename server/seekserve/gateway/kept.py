@@ -28,6 +28,10 @@ class Kept:
     __slots__ = ("asked", "first", "ids", "lost", "prompt", "reasoning", "text")
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Its request begins anew: nothing of it was told."""
         self.asked = self.prompt = b""
         self.ids, self.text = bytearray(), bytearray()
         self.first = b""

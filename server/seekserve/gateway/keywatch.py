@@ -51,6 +51,10 @@ class KeyWatch:
         self._task.cancel()
         await asyncio.wait([self._task])
 
+    def adopt(self, config: Config) -> None:
+        """The classes that keys may be of are these from now on."""
+        self._classes = frozenset(config.tier.classes)
+
     async def reload(self) -> tuple[str, ...]:
         """Looks at once. Says what changed; raises ConfigError when the last good keyring stays."""
         before = {key.id: key for key in self.ring.keys}

@@ -37,13 +37,16 @@ class Capacity:
 @dataclass(slots=True)
 class Load:
     """Held at one engine now, in sequences and tokens; `prefill` has been sent and not yet read. `long` are
-    the tokens of large prompts among what has said nothing yet, whole answers included.
+    the tokens of large prompts among what has said nothing yet, whole answers included; they explain its
+    silence until `explained_until`.
     """
 
     sequences: int = 0
     kv: int = 0
     prefill: int = 0
     long: int = 0
+    explained_until: float = 0.0
+    slowest_per_s: float | None = None
     cost: int = 0
     read_per_s: float | None = None
     first_s: float = 0.0
@@ -91,10 +94,22 @@ class Load:
     def spoke(self, size: Size) -> None:
         """It said its first word, or ended without one."""
         self.long -= _long(size)
+        if not self.long:
+            self.explained_until = 0.0
 
-    def silence_s(self) -> float:
-        """How long a silence the prompts that it was given explain."""
-        return min(LONGEST_READ_S, LEAST_LAPSE_S + 4 * self.long / (self.read_per_s or SLOW))
+    def explain(self, size: Size, now: float) -> None:
+        """A large prompt was given: it, and those before it, take their time to be read. The slowest speed
+        that was seen counts, since what lies in a cache is read in no time.
+        """
+        if _long(size):
+            reads_s = 4 * self.long / (self.slowest_per_s or SLOW)
+            until = now + min(LONGEST_READ_S, LEAST_LAPSE_S + reads_s)
+            self.explained_until = max(self.explained_until, until)
+
+    def forget(self) -> None:
+        """It starts anew, perhaps as another: what was learned of its speed is no longer true."""
+        self.read_per_s = self.slowest_per_s = None
+        self.first_s = self.explained_until = 0.0
 
     def learn(self, unread: int, took_s: float) -> None:
         """So many tokens were read before a first one came."""
@@ -103,6 +118,7 @@ class Load:
         if unread >= LEAST_PROMPT:
             speed = unread / took_s
             self.read_per_s = _nearer(self.read_per_s, speed)
+            self.slowest_per_s = min(speed, self.slowest_per_s or speed)
         else:
             self.first_s = _nearer(self.first_s or None, took_s)
 

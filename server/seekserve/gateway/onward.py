@@ -117,6 +117,7 @@ class Onward:
         self._thinking = seam.thinking
         self._prompt, self._made = len(seam.kept.prompt_ids), list(seam.ids)
         self._before = len(told) + len(seam.unsaid)
+        self._mark = ""
         self.ended = False
 
     def opening(self) -> bytes:
@@ -167,6 +168,9 @@ class Onward:
         text, why = choice.get("text") or "", choice.get("finish_reason")
         ids = choice.get("token_ids") or []
         self._made += ids
+        text, self._mark = self._mark + text, ""
+        if self._seam.asked.get("tools") and text.endswith(TOOL_MARK[0]) and not why:
+            text, self._mark = text[:-1], TOOL_MARK[0]  # the mark may come in two tokens
         if self._seam.chat and TOOL_MARK in text:
             raise EngineBroke(
                 "The answer broke off and was taken up, and cannot go on in a tool call."

@@ -141,6 +141,7 @@ class Places:
         self.drain.pass_to(now, self.in_flight)
         self.shares.add(turn.key_class, turn.size.sequences, now)
         unread = load.begin(turn.size)
+        load.explain(turn.size, now)
         if len(self._fleet.serving(turn.wish.model)) > 1:
             self._homes.learn(turn.marks, engine.snapshot.name)
         told = (turn.wish, turn.size, load, turn.arrived, now, unread, self._clock, turn.expected_s)
@@ -149,6 +150,8 @@ class Places:
     def forget(self, engine: str) -> None:
         """It starts anew: its cache is empty, and what it did before says nothing."""
         self._homes.forget(engine)
+        if load := self.loads.get(engine):
+            load.forget()
         self.breakers.pop(engine, None)
 
     def end(self, lease: Lease) -> None:
@@ -206,7 +209,7 @@ class Places:
         load = self.loads.get(name)
         if load is None or not load.sequences:
             return Seen()
-        return Seen(load.sequences, 0.0, load.silence_s())
+        return Seen(load.sequences, 0.0, load.explained_until)
 
     def _load(self, engine: Engine) -> Load:
         name = engine.snapshot.name

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.vigil import Seen
-from seekserve.errors import EngineBroke, EngineFull, Refusal, Stopping
+from seekserve.errors import EngineBroke, EngineFull, EngineLost, Refusal, Stopping
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.ask import Ask, Clock
 from seekserve.gateway.caps import NOTHING, Caps
@@ -27,15 +27,16 @@ from seekserve.gateway.kept import Kept, lost
 from seekserve.gateway.lease import Broke, Lease
 from seekserve.gateway.outlet import ClientGone, Outlet, WhileConnected
 from seekserve.gateway.resume import go_on
-from seekserve.gateway.said import counted
+from seekserve.gateway.said import ODD, counted, odd
 from seekserve.gateway.sizes import Size, Wish
 from seekserve.gateway.sse import Tap
+from seekserve.gateway.suspects import Suspects
 from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
 from seekserve.gateway.upstream import Upstream
 from seekserve.settings import Limits, Listen
 
 MOST_KEPT = 1 << 20  # bytes asked: the ids of a longer prompt are a burden to every part of the way
-MOST_LOST = 3  # engines, in the course of one stream
+MOST_LOST = 2  # engines, in the course of one stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Gateway:
     limits: Limits
     clock: Clock
     caps: Caps
+    suspects: Suspects
     continues: bool = True
 
     def goes_on(self, ask: Ask) -> bool:
@@ -67,7 +69,7 @@ class Gateway:
         load = self.admission.places.seen(engine.name)
         asides = self.asides.places.seen(engine.name)
         heard_at = self.upstream.heard_at(engine.address)
-        return Seen(load.requests + asides.requests, heard_at, load.patience_s)
+        return Seen(load.requests + asides.requests, heard_at, load.explained_until)
 
 
 class Relay(Response):
@@ -83,6 +85,7 @@ class Relay(Response):
         outlet = Outlet(send, scope, voice, self._patient_ticks)
         wish = self._ask.wish(trace.key, trace.key_class)
         try:
+            self._gateway.suspects.check(self._ask.body)
             async with (
                 WhileConnected(outlet.writer),
                 self._gateway.caps.held(scope, lambda: self._expected(wish)),
@@ -147,7 +150,10 @@ class Relay(Response):
         )
         try:
             if tap and tap.said:
-                await go_on(exchange, tap, gateway.clock)
+                try:
+                    await go_on(exchange, tap, gateway.clock)
+                except ODD as error:
+                    raise odd(error) from error
                 return None
             if tap:
                 tap.restart(lease.began)
@@ -167,6 +173,8 @@ class Relay(Response):
 
     def _elsewhere(self, error: EngineBroke, lease: Lease, trace: Trace, tap: Tap | None) -> Broke:
         """How the request goes on after this. Raises `error`, or why it cannot."""
+        if isinstance(error, EngineLost):
+            self._gateway.suspects.add(self._ask.body)
         if tap and tap.said:
             self._may_go_on(error, tap)
             trace.continued += 1

@@ -26,10 +26,8 @@ async def go_on(exchange: Exchange, tap: Tap, clock: Clock) -> None:
     assert tap.kept is not None
     onward = Onward(seam := await _seam(exchange, tap.kept, bool(tap.finish)))
     tap.restart(exchange.lease.began)
-    said = onward.opening()
-    if tap.finish and not onward.ended:
-        said += onward.close()
-    elif seam.left <= 0 and not onward.ended:
+    said = onward.close() if tap.finish else onward.opening()
+    if not tap.finish and seam.left <= 0 and not onward.ended:
         said += onward.finish("length")
     if said:
         exchange.outlet.writer.write(tap.feed(said))

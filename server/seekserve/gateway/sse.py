@@ -89,6 +89,8 @@ class Tap:
         self.began = began
         self._rest.clear()
         self._opening = None if self.said else b""
+        if self.kept is not None and not self.said:
+            self.kept.clear()
         self._head, self._lessons = _NEVER, _LESSONS
 
     def _feed(self, data: bytes) -> bytes:
