@@ -77,7 +77,12 @@ class House:
 
     def _gauges(self) -> list[Reading]:
         tasks = float(len(asyncio.all_tasks()))
-        told = ("tasks", "Tasks of the event loop: as many at rest as after a start.", (), [((), tasks)])
+        told = (
+            "tasks",
+            "Tasks of the event loop: as many at rest as after a start.",
+            (),
+            [((), tasks)],
+        )
         return [*gauges(self._admission), told]
 
 

@@ -22,6 +22,8 @@ PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Engines speak plain HTTP. httpx would read the machine's certificates for each client, 20 ms a time;
 this trusts none.
 """
+ANEW = httpx.Limits(max_keepalive_connections=0)
+"""On a connection that is kept, one whose socket is gone or that takes no more looks well for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Probe:
     """One engine's side doors: /health, /v1/models, /metrics. `trouble` is why `models` gave None."""
 
     def __init__(self, address: Address, key: str | None = None, timeout_s: float = 2.0) -> None:
-        transport = httpx.AsyncHTTPTransport(uds=address.path or None, verify=PLAIN)
+        transport = httpx.AsyncHTTPTransport(uds=address.path or None, verify=PLAIN, limits=ANEW)
         base = f"http://{address.authority}{address.base}"
         self._client = httpx.AsyncClient(
             base_url=base,
