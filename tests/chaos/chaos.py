@@ -26,7 +26,7 @@ async def run(seed: int, seconds: float, kind: Kind) -> Run:
         load = at.load(seed)
         true = await _true(load)
         before, since = await after.at_rest(at.served), time.monotonic()
-        strokes = Faults(at, load, faults)
+        strokes = Faults(at, load, faults, seconds)
         lanes = asyncio.create_task(load.run(LANES[kind]))
         await asyncio.gather(strokes.run(), asyncio.sleep(seconds))
         load.over = True
@@ -58,12 +58,14 @@ async def _told(
     ]
     if "Traceback" in served.words():
         defects.append("a traceback among its last words")
-    return Run(load.records, faults.strokes, down, true, left, rows, figures, defects, code)
+    made = Run(load.records, faults.strokes, down, true, left, rows, figures, defects, code)
+    made.left_out = len(faults.left_out)
+    return made
 
 
 async def _true(load: Load) -> dict[str, Outcome]:
     """Every answer, when nothing happens: twice, since one that varies by itself proves nothing."""
-    records = await load.once(load.asks)
+    records = await load.once(load.asks, 8)
     wrong = [
         record.ask.name
         for record in records

@@ -1,7 +1,7 @@
 """Does what a schedule says, and writes down what came of it.
 
 An engine is struck only while all of them are ready, so that there is always another one; how late that
-made it is noted.
+made it is noted, and what came too late for the run's time is left out and told.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ BEARABLE = ("refuse", "garbage", "unlink-socket", "kill")
 
 
 class Faults:
-    def __init__(self, stage: Stage, load: Load, faults: Sequence[Fault]) -> None:
+    def __init__(self, stage: Stage, load: Load, faults: Sequence[Fault], seconds: float) -> None:
         self._stage, self._load, self._faults = stage, load, faults
+        self._seconds = seconds
         self.strokes: list[Stroke] = []
+        self.left_out: list[Fault] = []
 
     async def run(self) -> None:
         """The three lines beside each other, until the last fault is over."""
@@ -42,6 +44,9 @@ class Faults:
         for fault in self._faults:
             if fault.line == line:
                 await asyncio.sleep(max(0.0, began + fault.at - time.monotonic()))
+                if time.monotonic() > began + self._seconds:
+                    self.left_out.append(fault)
+                    continue
                 match line:
                     case "engine":
                         await self._engine(fault, began)

@@ -101,3 +101,4 @@ class Run:
     rows_lost: float = 0
     defects: list[str] = field(default_factory=list)
     exit_code: int | None = None
+    left_out: int = 0

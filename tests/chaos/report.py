@@ -26,6 +26,8 @@ def planned(console: Console, seed: int, faults: Sequence[Fault]) -> None:
 def told(console: Console, run: Run, bars: Sequence[Bar]) -> bool:
     """Whether every bar held."""
     console.print(_faults(run.strokes))
+    if run.left_out:
+        console.print(f"{run.left_out} faults came too late and were left out")
     console.print(f"refusals and errors: {_reasons(run)}")
     spans = [end - start for start, end in none_ready(run)]
     console.print(f"no engine ready: {len(spans)} times, {sum(spans):.1f} s in all")
