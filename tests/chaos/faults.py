@@ -78,7 +78,8 @@ class Faults:
     async def _reload(self, stroke: Stroke) -> None:
         """Other limits, and another cap on a key; then SIGHUP."""
         served, count = self._stage.served, len(self.strokes)
-        write_tier(self._stage.tier, tier_of(running=RUNNING - count % 3, queued=512 + count % 2))
+        told = tier_of(self._stage.kind, RUNNING - count % 3, queued=512 + count % 2)
+        write_tier(self._stage.tier, told)
         with suppress(ConfigError):
             change_spare(served.state, 100 + count)
         served.process.send_signal(signal.SIGHUP)

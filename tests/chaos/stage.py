@@ -31,14 +31,15 @@ RUNNING = 16
 DRAIN_S = 60
 
 
-def tier_of(running: int = RUNNING, queued: int = 512) -> dict[str, Any]:
-    """The demo tier with two engines, and waits that are short enough to be watched."""
+def tier_of(kind: Kind, running: int = RUNNING, queued: int = 512) -> dict[str, Any]:
+    """The demo tier with two engines (fakes are attached), and waits that are short enough to be watched."""
     tier: dict[str, Any] = yaml.safe_load((configs_dir() / "tiers" / "demo.yaml").read_text())
     share = {"enterprise": 0.6, "public": 0.3, "batch": 0.1}
     waits = {"max_wait_s": WAIT_S, "ttft_target_s": WAIT_S, "queued": queued}
     classes = {name: {"share": part} | waits for name, part in share.items()}
     limits = tier["limits"] | {"running": running, "queued": queued, "wait_s": WAIT_S}
-    return tier | {"tier": "chaos", "engines": 2, "classes": classes, "limits": limits}
+    engines = 2 if kind == "real" else 1
+    return tier | {"tier": "chaos", "engines": engines, "classes": classes, "limits": limits}
 
 
 def write_tier(path: Path, tier: dict[str, Any]) -> None:
@@ -76,7 +77,7 @@ async def stage(kind: Kind) -> AsyncIterator[Stage]:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="seekserve-chaos-")))
         room = held.enter_context(disk(folder / "state"))
         tier = folder / "chaos.yaml"
-        write_tier(tier, tier_of())
+        write_tier(tier, tier_of(kind))
         flags, hands = ["--drain", str(DRAIN_S)], None
         if kind == "fake":
             hands = await held.enter_async_context(crew(folder, 2))
