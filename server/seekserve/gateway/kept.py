@@ -47,13 +47,19 @@ class Kept:
         bare = _IDS.sub(self._taken, whole)
         if not self.first and (told := _TOLD.search(bare)):
             self.first = told[0]
-        for said in _SAID.finditer(bare):
-            if said[2]:
-                self.text += said[2]
-                self.reasoning = said[1] == b"reasoning"
+        for event in bare.split(b"\n\n"):
+            self._hear(event)
         if b'"tool_calls":[{' in bare or b'"tool_calls": [{' in bare:
             self.lost = True
         return _less_empty(bare) if _EMPTY in bare else bare
+
+    def _hear(self, event: bytes) -> None:
+        """A thought that ends within an event comes after the content there, and was thought before it."""
+        said = _SAID.findall(event)
+        for kind, text in sorted(said, key=_order) if len(said) > 1 else said:
+            if text:
+                self.text += text
+                self.reasoning = kind == b"reasoning"
 
     def _taken(self, found: re.Match[bytes]) -> bytes:
         if found[1]:
@@ -97,6 +103,10 @@ def lost(asked: dict[str, Any], kept: Kept) -> str:
     if asked.get("echo") or not kept.prompt or not kept.ids:
         return "the engine did not tell the tokens of its answer"
     return ""
+
+
+def _order(said: tuple[bytes, bytes]) -> bool:
+    return said[0] != b"reasoning"
 
 
 def _less_empty(whole: bytes) -> bytes:

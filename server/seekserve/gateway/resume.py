@@ -24,6 +24,7 @@ class _Enough(Exception):
 async def go_on(exchange: Exchange, tap: Tap, clock: Clock) -> None:
     """Raises EngineBroke when this engine fails as well, or the text cannot be taken up."""
     assert tap.kept is not None
+    exchange.fresh = True  # a connection that went stale would count as one more engine lost
     onward = Onward(seam := await _seam(exchange, tap.kept, bool(tap.finish)))
     tap.restart(exchange.lease.began)
     said = onward.close() if tap.finish else onward.opening()
