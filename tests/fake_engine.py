@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # started as a file, it find
 
 from tests.fake_answers import Answer
 
-KEPT = 1000
+KEPT = 50_000
 LOG = "(APIServer pid={pid}) INFO 01-01 00:00:00 [x.py:1] {line}"
 STAGES = (
     "Initializing a V1 LLM engine (v0.32.0) with config: model='fake'",

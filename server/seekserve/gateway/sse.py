@@ -100,7 +100,7 @@ class Tap:
         if not whole:
             return b""
         if self._opening is not None:
-            if b"data:" not in whole:  # comments bridge the silence before a first token
+            if not self._opening and b"data:" not in whole:  # comments bridge the first silence
                 return self._voice.events(whole)
             if not (whole := self._opened(self._opening + whole)):
                 return b""
