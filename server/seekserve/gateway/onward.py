@@ -151,10 +151,10 @@ class Onward:
         """Ends the answer where the engine has no more to say, or is not to say more."""
         return self._last(why, stop) + self.close()
 
-    def close(self) -> bytes:
-        """What follows an answer's last word."""
+    def close(self, counted: bool = False) -> bytes:
+        """What follows an answer's last word: the counts, where they were not told, and the end."""
         self.ended = True
-        return self._usage({}) + b"data: [DONE]\n\n"
+        return (b"" if counted else self._usage({})) + b"data: [DONE]\n\n"
 
     def _last(self, why: str, stop: Any) -> bytes:
         said: dict[str, Any] = {"delta": {"content": ""}} if self._seam.chat else {"text": ""}

@@ -27,7 +27,8 @@ async def go_on(exchange: Exchange, tap: Tap, clock: Clock) -> None:
     exchange.fresh = True  # a connection that went stale would count as one more engine lost
     onward = Onward(seam := await _seam(exchange, tap.kept, bool(tap.finish)))
     tap.restart(exchange.lease.began)
-    said = onward.close() if tap.finish else onward.opening()
+    counted = tap.usage is not None
+    said = onward.close(counted) if tap.finish else onward.opening()
     if not tap.finish and seam.left <= 0 and not onward.ended:
         said += onward.finish("length")
     if said:
