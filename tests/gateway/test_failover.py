@@ -244,6 +244,13 @@ async def test_what_was_to_be_continued_goes_on(pair: Pair, two: Gate, kind: str
         pair[0].afflict()
 
 
+async def test_counts_that_were_told_are_not_told_again(two: Gate) -> None:
+    """Lost between the usage and the end: only the end is left to tell."""
+    more = {"stream_options": {"include_usage": True}}
+    text = (await two.stream("fault:close_before_done counted.", **more)).text
+    assert text.count('"usage":{') == 1 and text.endswith("data: [DONE]\n\n")
+
+
 async def test_no_id_reaches_a_client_that_asked_for_none(pair: Pair, two: Gate) -> None:
     for words in ("shown.", "fault:drop_mid_stream after=4 shown."):
         assert "token_ids" not in (await two.stream(words)).text
