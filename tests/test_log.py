@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -29,6 +32,20 @@ def test_json_is_json() -> None:
     assert (told["event"], told["status"], told["words"]) == ("request", 200, NASTY)
     assert "model" not in told
     assert told["time"].endswith("Z")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_a_full_disk_costs_lines_and_nothing_else() -> None:
+    """Of the log, and of what a person is shown."""
+    says = (
+        "from rich.console import Console; from seekserve.log import Log; "
+        "from seekserve.screen import Screen; "
+        "[Log().event('x', n=n) for n in range(3)]; Screen(Console(stderr=True)).stopping(False); "
+        "print('still here')"
+    )
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run([sys.executable, "-c", says], stdout=subprocess.PIPE, stderr=full)
+    assert ran.stdout == b"still here\n"
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -69,7 +70,12 @@ class Screen:
             )
         elif self._said.get(snapshot.name) != words:
             self._said[snapshot.name] = words
-            self.console.print(f"... {words}", highlight=False)
+            self._print(f"... {words}", highlight=False)
+
+    def _print(self, *what: RenderableType, **how: Any) -> None:
+        """Nobody may be able to read it, on a full disk or a closed pipe: that is no reason to end."""
+        with suppress(OSError):
+            self.console.print(*what, **how)
 
     def _task(self, name: str) -> TaskID:
         assert self._progress is not None
@@ -85,7 +91,7 @@ class Screen:
     def banner(self, config: Config, port: int, models: list[str]) -> None:
         """Where it is and two ways to try it, ready to paste."""
         base = base_url(config, port)
-        self.console.print(
+        self._print(
             Panel.fit(
                 f"[bold]{base}[/]   models: [bold]{escape(', '.join(models))}[/]\n{_door(config)}",
                 title="seekserve is ready",
@@ -93,15 +99,15 @@ class Screen:
             )
         )
         for text in (curl(config, base, models[0]), python(config, base, models[0])):
-            self.console.print(Text(text), soft_wrap=True)
-            self.console.print()
+            self._print(Text(text), soft_wrap=True)
+            self._print()
         what = "server; engines go on" if config.attach else "server and its engine"
-        self.console.print(f"Ctrl-C stops the {what}.", highlight=False)
+        self._print(f"Ctrl-C stops the {what}.", highlight=False)
 
     def stopping(self, again: bool) -> None:
         """Answers a Ctrl-C: it may take some seconds until everything has ended."""
         told = "Stopping at once." if again else "Stopping. Once more drops what still runs."
-        self.console.print(told, highlight=False)
+        self._print(told, highlight=False)
 
     def draining(self, running: int, left_s: float) -> None:
         """A stop that takes long: one live line of what it waits for."""
@@ -120,7 +126,7 @@ class Screen:
     def warned(self, config: Config) -> None:
         """What whoever starts it should know before anything else."""
         if config.no_auth and not config.listen.loopback:
-            self.console.print(
+            self._print(
                 Text("Warning: ", style="bold yellow")
                 + Text(
                     f"--no-auth: whoever reaches {config.listen.host}:{config.listen.port} may use "
