@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from random import SystemRandom
 
@@ -34,6 +35,8 @@ def main() -> int:
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else SystemRandom().randrange(10_000)
     console, minutes = Console(), asked.minutes or 5.0
+    # Else its server and its disk stay behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     match asked.what:
         case "figures":
             well = report.figures(console, uvloop.run(figures.measured(asked.only)))
