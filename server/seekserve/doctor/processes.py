@@ -17,9 +17,12 @@ LISTENS = "0A"
 
 
 def engines(server: int) -> list[Setup]:
-    """A server's children are its engines; an engine's own processes are looked at with it."""
-    parents = _parents()
-    found = [pid for pid, parent in parents.items() if parent == server]
+    """A server's children are its engines; an engine's own processes are looked at with it. One that is only
+    just being started has the server's own words and sockets for a moment, and is no engine yet.
+    """
+    parents, ours = _parents(), _words(server, "cmdline")
+    children = [pid for pid, parent in parents.items() if parent == server]
+    found = [pid for pid in children if _words(pid, "cmdline") != ours]
     return [_engine(number, pid, parents) for number, pid in enumerate(sorted(found))]
 
 
