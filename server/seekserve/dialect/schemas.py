@@ -60,7 +60,7 @@ def _parts(value: Any) -> Collection[Any]:
 def check(schema: Any, path: str) -> int:
     """The states of all its patterns and lengths. Raises BadRequest naming the place in the schema."""
     states = 0
-    for at, here in _inside(schema, path):
+    for at, here in inside(schema, path):
         _type(here.get("type"), at)
         _reference(here.get("$ref"), at)
         _counts(here, at)
@@ -70,23 +70,32 @@ def check(schema: Any, path: str) -> int:
     return states
 
 
-def _inside(schema: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every schema in it, itself included. What const, enum, default and examples hold is none."""
+def inside(
+    schema: Any,
+    path: str,
+    named: Collection[str] = _NAMED,
+    listed: Collection[str] = _LISTED,
+    one: Collection[str] = _ONE,
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every schema in it with its path, itself included: under keys that hold names, lists, or one of them.
+
+    What const, enum, default and examples hold is none. By a list, not by recursion: depth is the client's.
+    """
     todo = [(path, schema)]
     while todo:
         at, here = todo.pop()
         if not isinstance(here, Mapping):
             continue
         yield at, here
-        for key in _NAMED:
-            inner = here.get(key)
-            named = inner.items() if isinstance(inner, Mapping) else ()
-            todo += [(f"{at}.{key}.{name}"[:200], part) for name, part in named]
-        for key in _LISTED:
-            inner = here.get(key)
-            listed = inner if isinstance(inner, list) else []
-            todo += [(f"{at}.{key}.{n}"[:200], part) for n, part in enumerate(listed)]
-        todo += [(f"{at}.{key}"[:200], here.get(key)) for key in _ONE]
+        for key in named:
+            held = here.get(key)
+            items = held.items() if isinstance(held, Mapping) else ()
+            todo += [(f"{at}.{key}.{name}"[:200], part) for name, part in items]
+        for key in listed:
+            held = here.get(key)
+            parts = held if isinstance(held, list) else []
+            todo += [(f"{at}.{key}.{n}"[:200], part) for n, part in enumerate(parts)]
+        todo += [(f"{at}.{key}"[:200], here.get(key)) for key in one]
 
 
 def _type(given: Any, at: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from seekserve.dialect.schemas import inside
 from seekserve.errors import BadRequest
 
 _INSIDE = ("properties", "$defs", "definitions")
@@ -26,23 +27,10 @@ def check(tools: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _objects(schema: Any, at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every schema of an object inside, with its path. By a list, not by recursion: depth is the client's."""
-    todo = [(at, schema)]
-    while todo:
-        path, here = todo.pop()
-        if not isinstance(here, Mapping):
-            continue
+    """Every schema of an object inside, with its path."""
+    for path, here in inside(schema, at, _INSIDE, _BRANCHES, ("items",)):
         if here.get("type") == "object" or "properties" in here:
             yield path, here
-        for key in _INSIDE:
-            inner = here.get(key)
-            named = inner.items() if isinstance(inner, Mapping) else ()
-            todo += [(f"{path}.{key}.{name}"[:200], part) for name, part in named]
-        for key in _BRANCHES:
-            parts = here.get(key)
-            listed = parts if isinstance(parts, list) else []
-            todo += [(f"{path}.{key}.{n}"[:200], part) for n, part in enumerate(listed)]
-        todo.append((f"{path}.items"[:200], here.get("items")))
 
 
 def _closed(schema: Mapping[str, Any], path: str) -> None:
