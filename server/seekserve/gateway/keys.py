@@ -129,13 +129,6 @@ class Keyring:
         return minted if hmac.compare_digest(digest, known) else found
 
 
-def id_of(text: str) -> str:
-    """The public part of a key's text; empty where it has none."""
-    if not text.startswith(PREFIX):
-        return ""
-    return text[len(PREFIX) : len(PREFIX) + ID_DIGITS]
-
-
 def mint(id_: str) -> tuple[str, Secret]:
     """A new text for the key of this ID, to be shown once, and what is kept of it."""
     text = f"{PREFIX}{id_}-{secrets.token_urlsafe(32)}"
