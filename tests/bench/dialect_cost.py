@@ -21,6 +21,7 @@ from seekserve.dialect.continued import Continued
 from seekserve.dialect.responses_stream import Stream as Responses
 from seekserve.dialect.stream import Events
 from seekserve.gateway.ask import Voice
+from seekserve.gateway.kept import Kept
 from seekserve.gateway.sse import Tap
 
 CHUNKS: Final = 20_000
@@ -82,9 +83,9 @@ CASES: Final[tuple[tuple[str, Callable[[], Voice], list[bytes]], ...]] = (
 )
 
 
-def _fed(voice: Voice, events: list[bytes]) -> tuple[float, float, float]:
+def fed(voice: Voice, events: list[bytes], kept: Kept | None = None) -> tuple[float, float, float]:
     """(µs per chunk in all, over the first tenth, over the last tenth)."""
-    tap, tenth = Tap(voice, time.perf_counter), len(events) // 10
+    tap, tenth = Tap(voice, time.perf_counter, kept=kept), len(events) // 10
     marks = []
     for part in (events[:tenth], events[tenth:-tenth], events[-tenth:]):
         begun = time.perf_counter()
@@ -95,7 +96,7 @@ def _fed(voice: Voice, events: list[bytes]) -> tuple[float, float, float]:
 
 
 def _median(voice: Callable[[], Voice], events: list[bytes]) -> tuple[float, float, float]:
-    told = [_fed(voice(), events) for _ in range(ROUNDS)]
+    told = [fed(voice(), events) for _ in range(ROUNDS)]
     whole, early, late = (statistics.median(column) for column in zip(*told, strict=True))
     return whole, early, late
 

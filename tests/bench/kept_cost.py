@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import time
 from typing import Any, Final
 
 from rich.console import Console
@@ -17,9 +16,8 @@ from rich.table import Table
 
 from seekserve.dialect import chat
 from seekserve.dialect.anthropic_stream import Stream as Anthropic
-from seekserve.gateway.ask import Voice
 from seekserve.gateway.kept import Kept
-from seekserve.gateway.sse import Tap
+from tests.bench.dialect_cost import fed
 
 CHUNKS: Final = 20_000
 ROUNDS: Final = 9
@@ -42,18 +40,6 @@ def _events(ids: bool) -> list[bytes]:
     return [first, *words]
 
 
-def _fed(voice: Voice, kept: Kept | None, events: list[bytes]) -> tuple[float, float, float]:
-    """(µs per chunk in all, over the first tenth, over the last tenth)."""
-    tap, tenth = Tap(voice, time.perf_counter, kept=kept), len(events) // 10
-    marks = []
-    for part in (events[:tenth], events[tenth:-tenth], events[-tenth:]):
-        begun = time.perf_counter()
-        for event in part:
-            tap.feed(event)
-        marks.append(time.perf_counter() - begun)
-    return sum(marks) / len(events) * 1e6, marks[0] / tenth * 1e6, marks[2] / tenth * 1e6
-
-
 def main() -> None:
     table = Table(
         "voice", "µs/chunk without", "with ids kept", "added", "first tenth", "last tenth"
@@ -65,8 +51,8 @@ def main() -> None:
     ):
         alone, keeping = [], []
         for _ in range(ROUNDS):  # side by side: the machine's noise falls on both
-            alone.append(_fed(voice(), None, plain))
-            keeping.append(_fed(voice(), Kept(), telling))
+            alone.append(fed(voice(), plain))
+            keeping.append(fed(voice(), telling, Kept()))
         before = statistics.median(row[0] for row in alone)
         whole, early, late = (statistics.median(c) for c in zip(*keeping, strict=True))
         added = f"{whole - before:+.2f} ({whole / before:.2f}x)"

@@ -67,9 +67,13 @@ class Watch:
             async with asyncio.timeout(self._pace.look_s):
                 await self._doubted.wait()
         except TimeoutError:
-            alive, page = await asyncio.gather(self._probe.alive(), self._probe.metrics())
-            return vigil.take(look_of(alive, page), self._seen(), time.monotonic())
+            return await self._taken(vigil)
         return True
+
+    async def _taken(self, vigil: Vigil) -> bool:
+        """One look, and whether it should be asked for a token after it."""
+        alive, page = await asyncio.gather(self._probe.alive(), self._probe.metrics())
+        return vigil.take(look_of(alive, page), self._seen(), time.monotonic())
 
     async def _amiss(self, vigil: Vigil) -> str:
         """Asks for a token. "" when it comes; or it is late, and others came meanwhile or it compiles. What
@@ -95,8 +99,7 @@ class Watch:
 
     async def _moved(self, vigil: Vigil, since: float) -> bool:
         """Whether tokens came meanwhile, for others than us."""
-        alive, page = await asyncio.gather(self._probe.alive(), self._probe.metrics())
-        vigil.take(look_of(alive, page), self._seen(), time.monotonic())
+        await self._taken(vigil)
         return vigil.requests > 0 and vigil.beat_at > since
 
     def _told(self, vigil: Vigil, wrong: str, now: float) -> str:
