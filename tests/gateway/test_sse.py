@@ -101,6 +101,18 @@ def test_the_first_token_is_neither_a_comment_nor_the_opening_event() -> None:
     assert one.first_at == 0.0
 
 
+def test_a_server_that_names_the_role_in_every_event_streams_all_the_same() -> None:
+    one = tap()
+    assert one.feed(event(delta({"role": "assistant", "content": ""}))) == b""
+    assert b'"content":"a"' in one.feed(event(delta({"role": "assistant", "content": "a"})))
+    assert b'"content":"b"' in one.feed(event(delta({"role": "assistant", "content": "b"})))
+
+
+def test_comments_go_on_at_once_though_an_opening_event_comes_with_them() -> None:
+    one = tap()
+    assert one.feed(b": ping\n\n" + event(delta({"role": "assistant", "content": ""}))) == b": ping\n\n"
+
+
 @pytest.mark.parametrize("said", [{"message": "m" * 999}, "plain words", {"code": 5}])
 def test_an_error_event_ends_it_after_what_came_before(said: Any) -> None:
     one = tap()

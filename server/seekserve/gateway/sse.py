@@ -99,11 +99,26 @@ class Tap:
         whole = self._whole(data)
         if not whole:
             return b""
-        if self._opening is not None:
-            if not self._opening and b"data:" not in whole:  # comments bridge the first silence
-                return self._voice.events(whole)
-            if not (whole := self._opened(self._opening + whole)):
-                return b""
+        if self._opening is None:
+            return self._read(whole)
+        at = 0 if self._opening else _first_event(whole)  # comments bridge the first silence
+        quiet = self._voice.events(whole[:at]) if at else b""
+        return quiet + (self._opened(self._opening, whole[at:]) if whole[at:] else b"")
+
+    def _opened(self, before: bytes, new: bytes) -> bytes:
+        """A stream opens with its first token, so that one whose engine is lost before can begin anew
+        elsewhere, and nobody knows.
+        """
+        whole = before + new
+        if not _has_token(new) and len(whole) < MAX_EVENT:
+            self._opening = whole
+            return b""
+        self._opening = None
+        self.first_at = self.first_at or self._clock()
+        self.began()
+        return self._read(whole)
+
+    def _read(self, whole: bytes) -> bytes:
         raw = whole
         if self.kept is not None:
             whole = self.kept.strip(whole)
@@ -116,18 +131,6 @@ class Tap:
         self._head = _NEVER
         start = whole.rfind(b"\n\n", 0, at) + 2 if b"\n\n" in whole[:at] else 0
         return self._voice.events(whole[:start]) + self._look(whole[start:])
-
-    def _opened(self, whole: bytes) -> bytes:
-        """What is to be read on now. A stream opens with its first token, so that one whose engine is lost
-        before can begin anew elsewhere, and nobody knows.
-        """
-        if not _has_token(whole) and len(whole) < MAX_EVENT:
-            self._opening = whole
-            return b""
-        self._opening = None
-        self.first_at = self.first_at or self._clock()
-        self.began()
-        return whole
 
     def _whole(self, data: bytes) -> bytes:
         """The part of all bytes so far that ends with an event's blank line."""
@@ -247,9 +250,21 @@ def _without_blanks(whole: bytes) -> bytes:
     return _BLANKS.sub(b"\n\n", whole) if b"\n\n\n" in whole else whole
 
 
+def _first_event(whole: bytes) -> int:
+    """Where the first event with data begins; what stands before it are comments."""
+    at = whole.find(b"data:")
+    if at < 0:
+        return len(whole)
+    before = whole.rfind(b"\n\n", 0, at)
+    return before + 2 if before >= 0 else 0
+
+
 def _has_token(whole: bytes) -> bool:
     """Whether more is in here than comments and opening events, which name a role and say nothing."""
-    return whole.count(b"data:") > whole.count(b'"role":')
+    return any(
+        b"data:" in event and (b'"role":' not in event or _TEXT.search(event) is not None)
+        for event in whole.split(b"\n\n")
+    )
 
 
 def _said(error: Any) -> str:
