@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,30 +13,12 @@ from seekserve import opsdoor
 from seekserve.config import Config, hash_key, load, take_ops_token
 from seekserve.engine.process import Command
 from seekserve.errors import ConfigError, OpenToTheWorld, StartError
-from tests.support import PATIENCE_S, FakeEngine, free_port, until, without_proxies
+from tests.serving import served
+from tests.support import FakeEngine, until
 
 TOKEN = "t0ken-0123456789abcdef"
 READ = ("/metrics", "/version", "/health/live", "/health/ready")
 REST = ("/engines", "/server", "/keys", "/reload", "/engines/engine-0/restart", "/keys/a/revoke")
-
-
-@contextmanager
-def served(engine: FakeEngine, folder: Path, token: str = "") -> Iterator[tuple[int, Path]]:
-    """A server with --ops on a port of this machine, and the file of what it prints."""
-    port, output = free_port(), folder / "output.txt"
-    env = without_proxies() | {"SEEKSERVE_STATE_DIR": str(folder)}
-    env |= {"SEEKSERVE_OPS_TOKEN": token} if token else {}
-    words = ["serve", "--engine", engine.url, "--port", "0", "--ops", f"127.0.0.1:{port}"]
-    with output.open("wb") as sink:
-        child = [sys.executable, "-m", "seekserve", *words]
-        process = subprocess.Popen(child, env=env, stdout=sink, stderr=subprocess.STDOUT)
-    try:
-        yield port, output
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_S) == 0, output.read_text()
-    finally:
-        process.kill()
-        process.wait()
 
 
 async def pages(
@@ -52,7 +30,7 @@ async def pages(
 
 
 async def test_it_reads_and_changes_nothing(engine: FakeEngine, tmp_path: Path) -> None:
-    with served(engine, tmp_path, TOKEN) as (port, output):
+    with served(engine, tmp_path, SEEKSERVE_OPS_TOKEN=TOKEN) as (port, output):
         await until(lambda: "is ready" in output.read_text(), "the banner")
         bearer = {"authorization": f"Bearer {TOKEN}"}
         assert await pages(port, "GET", READ, bearer) == [200] * 4

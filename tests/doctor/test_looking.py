@@ -18,7 +18,8 @@ from seekserve.cli import cli
 from seekserve.doctor import knocking, looking, processes
 from seekserve.doctor.doors import KNOCKS
 from seekserve.doctor.facts import Door
-from tests.support import KEY, FakeEngine, config, fake_engine, gateway
+from tests.serving import served
+from tests.support import KEY, FakeEngine, config, fake_engine, gateway, until
 
 
 def examined(folder: Path, *words: str) -> Result:
@@ -139,18 +140,19 @@ def test_this_machine_is_seen(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_is_well(engine: FakeEngine, tmp_path: Path) -> None:
-    async with gateway(config(engine.url, key=KEY, state_dir=tmp_path)) as gate:
+    """In a process of its own: this one may have other tests' engines for children."""
+    with served(engine, tmp_path, SEEKSERVE_API_KEY=KEY) as (_, output):
+        await until(lambda: "is ready" in output.read_text(), "the banner")
         result = await asyncio.to_thread(examined, tmp_path, "--json")
         found = told(result)
         assert f"{len(KNOCKS)} requests without a key opened nothing." in found["ok"]
-        assert sum('"request"' in line for line in gate.lines) >= len(KNOCKS), "they came"
+        assert output.read_text().count(" request ") >= len(KNOCKS), "they came"
         assert not [said for said in found["bad"] if "files may be open" not in said], result.stdout
         assert any("Unix socket" in said for said in found["ok"])
         assert any("only this machine" in said for said in found["ok"])
         shown = await asyncio.to_thread(examined, tmp_path)
         assert "opened nothing" in " ".join(shown.stdout.split())
         assert KEY not in shown.output
-        await gate.at_rest()
 
 
 async def test_a_server_that_is_not(tmp_path: Path) -> None:

@@ -110,7 +110,10 @@ def test_a_server_that_names_the_role_in_every_event_streams_all_the_same() -> N
 
 def test_comments_go_on_at_once_though_an_opening_event_comes_with_them() -> None:
     one = tap()
-    assert one.feed(b": ping\n\n" + event(delta({"role": "assistant", "content": ""}))) == b": ping\n\n"
+    assert (
+        one.feed(b": ping\n\n" + event(delta({"role": "assistant", "content": ""})))
+        == b": ping\n\n"
+    )
 
 
 @pytest.mark.parametrize("said", [{"message": "m" * 999}, "plain words", {"code": 5}])
