@@ -110,8 +110,9 @@ class Engine:
             pages["/health"] = ("text/plain", "")
             page = METRICS.format(running=self.running, tokens=self.tokens)
             pages["/metrics"] = ("text/plain; version=0.0.4", page)
-        state = {"running": self.running, "connections": self.connections, "seen": self.seen}
-        pages["/seen"] = ("application/json", json.dumps(state))
+        if path == "/seen":
+            state = {"running": self.running, "connections": self.connections, "seen": self.seen}
+            pages[path] = ("application/json", json.dumps(state))
         kind, text = pages.get(path, ("text/plain", "no such page"))
         status = "200 OK" if path in pages else "404 Not Found"
         head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(text)}\r\n\r\n"
