@@ -29,6 +29,8 @@ and an answer on a machine that does much else.
 """
 RUNNING = 16
 DRAIN_S = 60
+STROKES = 20
+"""Restarts that are forgiven: an engine that we strike six times in five minutes is in no crash loop."""
 
 
 def tier_of(kind: Kind, running: int = RUNNING, queued: int = 512) -> dict[str, Any]:
@@ -39,7 +41,9 @@ def tier_of(kind: Kind, running: int = RUNNING, queued: int = 512) -> dict[str, 
     classes = {name: {"share": part} | waits for name, part in share.items()}
     limits = tier["limits"] | {"running": running, "queued": queued, "wait_s": WAIT_S}
     engines = 2 if kind == "real" else 1
-    return tier | {"tier": "chaos", "engines": engines, "classes": classes, "limits": limits}
+    engine = tier["engine"] | {"max_restarts": STROKES}
+    named = {"tier": "chaos", "engines": engines, "classes": classes, "limits": limits}
+    return tier | named | {"engine": engine}
 
 
 def write_tier(path: Path, tier: dict[str, Any]) -> None:

@@ -126,6 +126,7 @@ class Relay(Response):
                 try:
                     whole = await self._try(lease, trace, outlet, tap)
                     admission.places.worked(lease.engine)
+                    gateway.suspects.clear(ask.body)
                     return whole
                 except EngineBroke as error:
                     if not isinstance(error, EngineFull):  # which is no fault of an engine
@@ -174,7 +175,8 @@ class Relay(Response):
     def _elsewhere(self, error: EngineBroke, lease: Lease, trace: Trace, tap: Tap | None) -> Broke:
         """How the request goes on after this. Raises `error`, or why it cannot."""
         if isinstance(error, EngineLost):
-            self._gateway.suspects.add(self._ask.body)
+            engine = lease.engine.snapshot
+            self._gateway.suspects.add(self._ask.body, (engine.name, engine.restarts))
         if tap and tap.said:
             self._may_go_on(error, tap)
             trace.continued += 1
