@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from seekserve.errors import BadRequest, EngineBroke, EngineFull, NotFound, Refusal
-from seekserve.gateway.sse import well_formed
+from seekserve.gateway.events import well_formed
 
 ODD = (TypeError, AttributeError, ValueError, KeyError, IndexError, RecursionError)
 """What translating an answer of an unheard-of shape comes to."""

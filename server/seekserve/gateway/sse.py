@@ -18,14 +18,20 @@ from typing import Any
 
 from seekserve.errors import EngineBroke
 from seekserve.gateway.ask import Clock, Voice
+from seekserve.gateway.events import (
+    TEXT,
+    error_text,
+    first_event,
+    has_token,
+    well_formed,
+    without_blanks,
+)
 from seekserve.gateway.kept import Kept, span, without
 
 MAX_EVENT = 4 * 1024 * 1024
 
 _TELLING = (b'"usage"', b'"finish_reason":"', b'"finish_reason": "', b'"error"', b"[DONE]")
 _FINISH = re.compile(rb'"finish_reason":\s*"(\w+)"')
-_TEXT = re.compile(rb'"(?:content|reasoning|text)":\s*"([^"]+)"')
-_BLANKS = re.compile(rb"\n{3,}")
 _MARK = b"\x1f"  # JSON escapes control characters, so no event holds it
 _NEVER = os.urandom(32)  # nor does any read begin with this, whatever an engine sends
 _LESSONS = 64
@@ -101,7 +107,7 @@ class Tap:
             return b""
         if self._opening is None:
             return self._read(whole)
-        at = 0 if self._opening else _first_event(whole)  # comments bridge the first silence
+        at = 0 if self._opening else first_event(whole)  # comments bridge the first silence
         quiet = self._voice.events(whole[:at]) if at else b""
         return quiet + (self._opened(self._opening, whole[at:]) if whole[at:] else b"")
 
@@ -110,7 +116,7 @@ class Tap:
         elsewhere, and nobody knows.
         """
         whole = before + new
-        if not _has_token(new) and len(whole) < MAX_EVENT:
+        if not has_token(new) and len(whole) < MAX_EVENT:
             self._opening = whole
             return b""
         self._opening = None
@@ -142,7 +148,7 @@ class Tap:
         if not self._rest:
             data = data.lstrip(b"\n")
             if data.endswith(b"\n\n"):
-                return _without_blanks(data)
+                return without_blanks(data)
         known = max(0, len(self._rest) - 1)
         self._rest += data
         end = self._rest.rfind(b"\n\n", known) + 2
@@ -152,7 +158,7 @@ class Tap:
             return b""
         whole = bytes(self._rest[:end])
         del self._rest[:end]
-        return _without_blanks(whole)
+        return without_blanks(whole)
 
     def _learn(self, whole: bytes, out: bytes) -> None:
         """Keeps how the last of these events is translated around its text, for those like it.
@@ -167,7 +173,7 @@ class Tap:
         if not self._lessons or self.first_at is None:
             return
         self._lessons -= 1
-        texts = list(_TEXT.finditer(event))
+        texts = list(TEXT.finditer(event))
         if len(texts) == 1:
             self._remember(event, *texts[0].span(1))
 
@@ -223,50 +229,11 @@ class Tap:
         if not well_formed(told):
             return b""
         if told.get("error"):
-            said = _said(told["error"])
             self._head = _NEVER
+            said = error_text(told["error"])
             self.broke = EngineBroke(f"The engine reported an error mid-answer: {said}")
             return b""
         if not told.get("usage"):  # a text that is one of these words: told as every other delta is
             return self._voice.events(event + b"\n\n")
         self.usage = told["usage"]
         return self._voice.event(told)
-
-
-def well_formed(told: Any) -> bool:
-    """Whether an engine's answer or event has its choices and usage in the shape all APIs share."""
-    if not isinstance(told, dict):
-        return False
-    choices, usage = told.get("choices") or [], told.get("usage") or {}
-    return (
-        isinstance(choices, list)
-        and all(isinstance(choice, dict) for choice in choices)
-        and isinstance(usage, dict)
-    )
-
-
-def _without_blanks(whole: bytes) -> bytes:
-    """Events begin right after one blank line; more of them say nothing."""
-    return _BLANKS.sub(b"\n\n", whole) if b"\n\n\n" in whole else whole
-
-
-def _first_event(whole: bytes) -> int:
-    """Where the first event with data begins; what stands before it are comments."""
-    at = whole.find(b"data:")
-    if at < 0:
-        return len(whole)
-    before = whole.rfind(b"\n\n", 0, at)
-    return before + 2 if before >= 0 else 0
-
-
-def _has_token(whole: bytes) -> bool:
-    """Whether more is in here than comments and opening events, which name a role and say nothing."""
-    return any(
-        b"data:" in event and (b'"role":' not in event or _TEXT.search(event) is not None)
-        for event in whole.split(b"\n\n")
-    )
-
-
-def _said(error: Any) -> str:
-    text = error.get("message") if isinstance(error, dict) else error
-    return str(text)[:300]
