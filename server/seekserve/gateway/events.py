@@ -1,4 +1,4 @@
-"""What an engine's events are, as bytes: where the first begins, which says anything, which is well formed."""
+"""What an engine's events are, as bytes: where the first begins, which says a thing, which is well formed."""
 
 from __future__ import annotations
 
