@@ -14,7 +14,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from opentelemetry import trace as otel
@@ -35,6 +35,7 @@ from seekserve.gateway.trace import Trace
 from seekserve.log import Log
 
 FLUSH_S = 2.0
+GIVEN_UP_S = 0.2  # for what is lost to be told
 LOOK_S = 0.02
 NAMELESS = "unknown_service"
 SPOKEN = "http/protobuf"
@@ -51,16 +52,16 @@ class Otlp:
 
     def __init__(self, log: Log) -> None:
         self._words = Words(log)
-        logging.getLogger("opentelemetry").addHandler(self._words)
-        provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
-        self._sampler, self._resource = provider.sampler, provider.resource
-        self._exporter = Told(OTLPSpanExporter(), self._words, log)
-        self._processor = BatchSpanProcessor(self._exporter)
-        protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get(
-            "OTEL_EXPORTER_OTLP_PROTOCOL", SPOKEN
-        )
-        if protocol != SPOKEN:
-            log.event("spans_protocol", asked=protocol[:40], spoken=SPOKEN)
+        try:
+            provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
+            self._sampler, self._resource = provider.sampler, provider.resource
+            self._exporter = Told(OTLPSpanExporter(), self._words, log)
+            self._processor = BatchSpanProcessor(self._exporter)
+        except Exception:
+            self._words.leave()
+            raise
+        if (asked := _protocol(os.environ)) != SPOKEN:
+            log.event("spans_protocol", asked=asked[:40], spoken=SPOKEN)
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,12 +69,10 @@ class Otlp:
     async def __aexit__(self, *reason: object) -> None:
         thread = threading.Thread(target=self._processor.shutdown, name="spans", daemon=True)
         thread.start()  # not the loop's executor, whose threads an exit waits for
-        deadline = time.monotonic() + FLUSH_S
-        while thread.is_alive() and time.monotonic() < deadline:
-            await asyncio.sleep(LOOK_S)
-        if thread.is_alive():
+        if not await _ended(thread, FLUSH_S):
             self._exporter.shutdown()
-        logging.getLogger("opentelemetry").removeHandler(self._words)
+            await _ended(thread, GIVEN_UP_S)
+        self._words.leave()
 
     def enter(self, parent: Context | None) -> Context:
         """A request's own place: in the trace that its client named, or at the root of one of ours."""
@@ -128,6 +127,13 @@ class Words(logging.Handler):
         super().__init__(logging.WARNING)
         self._log, self._said = log, set[str]()
         self.status = ""
+        self._logger = logging.getLogger("opentelemetry")
+        self._logger.addHandler(self)
+        self._logger.propagate = False  # what others would make of it has stack traces
+
+    def leave(self) -> None:
+        self._logger.removeHandler(self)
+        self._logger.propagate = True
 
     def emit(self, record: logging.LogRecord) -> None:
         said = record.getMessage()
@@ -163,6 +169,18 @@ class Told(SpanExporter):
 
     def shutdown(self) -> None:
         self._inner.shutdown()
+
+
+def _protocol(environ: Mapping[str, str]) -> str:
+    general = environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or SPOKEN
+    return environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or general
+
+
+async def _ended(thread: threading.Thread, within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while thread.is_alive() and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_S)
+    return not thread.is_alive()
 
 
 def _seen(parent: Context) -> NonRecordingSpan:
