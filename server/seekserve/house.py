@@ -67,9 +67,9 @@ class House:
             yield
             self._upstream.close()
 
-    def enter(self, parent: Context | None) -> Context | None:
+    def enter(self, parent: Context | None, unique: str) -> Context | None:
         """Where a request stands in a distributed trace; None while no spans are exported."""
-        return self._spans.enter(parent) if self._spans else None
+        return self._spans.enter(parent, unique) if self._spans else None
 
     def settle(self, trace: Trace, total_s: float) -> None:
         """A request is over: its row in the ledger, and its spans."""

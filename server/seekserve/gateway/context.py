@@ -8,9 +8,9 @@ header or a span.
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from random import getrandbits
 
 SAMPLED, RANDOM = 0x01, 0x02
 """All the flags there are; the others are to be zero in what is sent on."""
@@ -40,7 +40,7 @@ class Context:
 
     def child(self) -> Context:
         """A new span in the same trace."""
-        return Context(self.trace, secrets.token_hex(8), self.flags, self.state)
+        return Context(self.trace, span_id(), self.flags, self.state)
 
     def headers(self) -> bytes:
         """As lines of an HTTP head."""
@@ -48,6 +48,11 @@ class Context:
         if self.state:
             lines += f"tracestate: {self.state}\r\n"
         return lines.encode("ascii")
+
+
+def span_id() -> str:
+    """Made as OpenTelemetry's SDK makes them: they must differ, and are no secret."""
+    return f"{getrandbits(64) or 1:016x}"
 
 
 def read(headers: Headers) -> Context | None:

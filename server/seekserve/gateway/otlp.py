@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import re
-import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFl
 from opentelemetry.trace.status import Status, StatusCode
 
 from seekserve import __version__
-from seekserve.gateway.context import SAMPLED, Context
+from seekserve.gateway.context import SAMPLED, Context, span_id
 from seekserve.gateway.spans import Span, spans_of
 from seekserve.gateway.trace import Trace
 from seekserve.log import Log
@@ -74,30 +73,38 @@ class Otlp:
             await _ended(thread, GIVEN_UP_S)
         self._words.leave()
 
-    def enter(self, parent: Context | None) -> Context:
-        """A request's own place: in the trace that its client named, or at the root of one of ours."""
-        trace = parent.trace if parent else secrets.token_hex(16)
+    def enter(self, parent: Context | None, unique: str) -> Context:
+        """A request's own place: in the trace that its client named, or at the root of one that has the
+        id by which its engine knows it, 32 hexadecimal digits.
+        """
+        trace = parent.trace if parent else unique
         above = Here() if parent is None else otel.set_span_in_context(_seen(parent), Here())
         number = int(trace, 16)
         chosen = self._sampler.should_sample(above, number, "request", SpanKind.SERVER)
         flags = parent.flags & ~SAMPLED if parent else 0
         if chosen.decision is Decision.RECORD_AND_SAMPLE:
             flags |= SAMPLED
-        return Context(trace, secrets.token_hex(8), flags, parent.state if parent else "")
+        return Context(trace, span_id(), flags, parent.state if parent else "")
 
     def settle(self, trace: Trace, total_s: float) -> None:
         """A request is over: its spans go into the line."""
+        for span in self.readable(trace, total_s):
+            self._processor.on_end(span)
+
+    def readable(self, trace: Trace, total_s: float) -> list[ReadableSpan]:
+        """A request's spans, as the SDK has them."""
         made = spans_of(trace, total_s)
         if not made or trace.context is None:
-            return
+            return []
         offset = time.time_ns() - int(time.perf_counter() * 1e9)
-        within, state = int(trace.context.trace, 16), TraceState()
+        within, state = int(trace.context.trace, 16), None
         if trace.context.state:
             state = TraceState.from_header([trace.context.state])
-        for span in made:
-            self._processor.on_end(self._readable(span, within, state, offset))
+        return [self._readable(span, within, state, offset) for span in made]
 
-    def _readable(self, span: Span, trace: int, state: TraceState, offset: int) -> ReadableSpan:
+    def _readable(
+        self, span: Span, trace: int, state: TraceState | None, offset: int
+    ) -> ReadableSpan:
         """Made whole, since all of it is over: a live span would cost its locks and limits."""
 
         def at(seconds: float) -> int:

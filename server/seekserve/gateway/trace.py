@@ -30,8 +30,8 @@ Shape = Callable[[Refusal, str], bytes]
 """A refusal and the request's id -> the body that tells it, in the words of some API."""
 
 
-Enter = Callable[[Context | None], Context | None]
-"""The client's place in a trace -> the request's own; None while no spans are exported."""
+Enter = Callable[[Context | None, str], Context | None]
+"""The client's place in a trace, and an id of ours -> the request's own; None while nothing is exported."""
 
 
 @dataclass(slots=True)
@@ -118,7 +118,7 @@ class Tracing:
         log: Log,
         shapes: Callable[[str], Shape | None] = lambda path: None,
         settled: Callable[[Trace, float], None] = lambda trace, duration_s: None,
-        enter: Enter = lambda parent: None,
+        enter: Enter = lambda parent, unique: None,
     ) -> None:
         self._app, self._metrics, self._log, self._shapes = app, metrics, log, shapes
         self._settled, self._enter = settled, enter
@@ -156,7 +156,7 @@ class Tracing:
         trace = Trace(_given_id(scope["headers"]) or unique, started, unique, self._shapes(path))
         trace.method, trace.path = scope.get("method", ""), path
         trace.parent = read(scope["headers"])
-        trace.context = self._enter(trace.parent)
+        trace.context = self._enter(trace.parent, unique)
         return trace
 
     def _settle(self, trace: Trace, duration_s: float) -> None:
