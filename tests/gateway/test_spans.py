@@ -148,6 +148,7 @@ async def test_what_a_request_used_stands_on_its_span(watcher: Collector, traced
     assert facts["gen_ai.request.max_tokens"] == 40
     assert facts["gen_ai.operation.name"] == "chat"
     assert facts["http.request.method"] == "POST"
+    assert facts["http.route"] == "/v1/chat/completions"
     assert facts["http.response.status_code"] == 200
     assert facts["seekserve.class"] == "public"
     assert facts["seekserve.request_id"] == line["id"] == answer.headers["x-request-id"]
@@ -167,12 +168,14 @@ async def test_spans_hold_no_prompt_no_key_and_no_address(
         await gate.stream(SECRET)
         await gate.ask(f"fault:too_long {SECRET}")
         await gate.client.post(f"/v1/{SECRET}", json={})
+        await gate.client.get(f"/v1/models/{SECRET}")
+        await gate.client.request("PROPFIND", "/v1/models")
         gate.client.headers["x-api-key"] = "sk-wrong-0123456789"
         await gate.ask(SECRET)
         await until(lambda: len(watcher.named("POST")) == 2, "those without a route")
-        await until(lambda: len(watcher.spans) == 9, "all spans")
+        await until(lambda: len(watcher.spans) == 11, "all spans")
     everything = str(watcher.spans)
-    for word in (SECRET, KEY, "sk-wrong", "127.0.0.1", str(engine.url), "w1"):
+    for word in (SECRET, KEY, "sk-wrong", "PROPFIND", "127.0.0.1", str(engine.url), "w1"):
         assert word not in everything
 
 
@@ -190,7 +193,7 @@ async def test_names_by_variables_win(
 async def test_probes_make_no_spans(watcher: Collector, traced: Gate) -> None:
     await traced.client.get("/health/ready")
     await traced.client.get("/v1/models")
-    await arrived(watcher, "GET /v1/models")
+    await arrived(watcher, "GET models")
     assert len(watcher.spans) == 1
 
 

@@ -27,7 +27,6 @@ OPERATIONS = {
 """Our routes -> what gen_ai.operation.name calls them."""
 METHODS = frozenset("CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE".split())
 UNKNOWN = "other"
-LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,12 @@ def spans_of(trace: Trace, total_s: float) -> list[Span]:
 
 
 def _whole(trace: Trace, own: str, end: float) -> Span:
-    known = trace.route != UNKNOWN  # what is not served may be called anything
-    method = trace.method if trace.method in METHODS else "_OTHER"
-    path = trace.path[:LONGEST] if known else ""
+    method, path = trace.method if trace.method in METHODS else "_OTHER", trace.path or None
     status = trace.status or CLIENT_GONE
     facts: dict[str, Fact | None] = {
         "http.request.method": method,
-        "url.path": path or None,
+        "http.route": path,
+        "url.path": path,
         "http.response.status_code": status,
         "error.type": _fault(trace, status) or None,
         **_generation(trace),
@@ -76,7 +74,8 @@ def _whole(trace: Trace, own: str, end: float) -> Span:
         "seekserve.class": trace.key_class or None,
         "seekserve.key": trace.key or None,
     }
-    name = f"{method} {path}" if path else "HTTP" if method == "_OTHER" else method
+    called = path or ("" if trace.route == UNKNOWN else trace.route)
+    name = f"{'HTTP' if method == '_OTHER' else method} {called}".rstrip()
     parent = trace.parent.span if trace.parent else ""
     wrong = _fault(trace, status) if status >= 500 or (status < 400 and trace.reason) else ""
     return Span(name, "server", own, parent, trace.started, end, _known(facts), wrong)

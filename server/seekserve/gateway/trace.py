@@ -63,6 +63,7 @@ class Trace:
     shape: Shape | None = None
     method: str = ""
     path: str = ""
+    """Of a route that has one path; others hold what clients choose."""
     parent: Context | None = None
     """Where the client says that it comes from."""
     context: Context | None = None
@@ -152,9 +153,10 @@ class Tracing:
             self._settle(trace, time.perf_counter() - trace.started)
 
     def _begun(self, scope: Scope) -> Trace:
-        started, unique, path = time.perf_counter(), secrets.token_hex(16), scope["path"]
-        trace = Trace(_given_id(scope["headers"]) or unique, started, unique, self._shapes(path))
-        trace.method, trace.path = scope.get("method", ""), path
+        started, unique = time.perf_counter(), secrets.token_hex(16)
+        shape = self._shapes(scope["path"])
+        trace = Trace(_given_id(scope["headers"]) or unique, started, unique, shape)
+        trace.method = scope.get("method", "")
         trace.parent = read(scope["headers"])
         trace.context = self._enter(trace.parent, unique)
         return trace
