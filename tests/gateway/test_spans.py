@@ -135,8 +135,10 @@ async def test_a_stream_is_a_tree_of_spans(
     assert client.facts["seekserve.engine"] == "engine-0"
 
 
-async def test_what_a_request_used_stands_on_its_span(watcher: Collector, traced: Gate) -> None:
-    answer = await traced.ask(SECRET, max_tokens=40)
+async def test_what_a_request_used_stands_on_its_span(
+    engine: FakeEngine, watcher: Collector, traced: Gate
+) -> None:
+    answer = await traced.ask("tells what it used", max_tokens=40)
     whole = await arrived(watcher)
     (line,) = lines(traced)
     facts = whole.facts
@@ -152,7 +154,8 @@ async def test_what_a_request_used_stands_on_its_span(watcher: Collector, traced
     assert facts["http.response.status_code"] == 200
     assert facts["seekserve.class"] == "public"
     assert facts["seekserve.request_id"] == line["id"] == answer.headers["x-request-id"]
-    assert whole.trace == line["trace"]
+    assert whole.trace == line["trace"] == facts["seekserve.engine_request_id"]
+    assert heads(engine, "tells what it used")[0]["x-request-id"] == whole.trace
     assert whole.parent == ""
     assert whole.service["service.name"] == "seekserve"
     named = {v for k, v in vars(gen_ai_attributes).items() if k.startswith("GEN_AI_")}
