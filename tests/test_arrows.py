@@ -96,6 +96,7 @@ DOORS = {
     "sqlite3": {"gateway/ledgerfile.py"},
     "httptools": {"gateway/connection.py"},
     "httpx": {"engine/probe.py"},
+    "opentelemetry": {"gateway/otlp.py"},
     "yaml": {"config.py", "complaints.py", "plan/catalog.py", "doctor/advisories.py"},
     "uvicorn": {"listener.py", "wire.py", "opslistener.py"},
     "ssl": {"tls.py", "doorway.py", "engine/probe.py", "doctor/knocking.py"},

@@ -121,7 +121,6 @@ def _framed(house: House, config: Config, hot: Mapping[str, Endpoint]) -> FastAP
         async with house.open():
             yield
 
-    metrics, settled = house.metrics, house.ledger.settle
     return FastAPI(
         title="seekserve",
         version=__version__,
@@ -129,7 +128,12 @@ def _framed(house: House, config: Config, hot: Mapping[str, Endpoint]) -> FastAP
         lifespan=lifespan,
         middleware=[
             Middleware(
-                Tracing, metrics=metrics, log=house.log, shapes=anthropic.shape, settled=settled
+                Tracing,
+                metrics=house.metrics,
+                log=house.log,
+                shapes=anthropic.shape,
+                settled=house.settle,
+                enter=house.enter,
             ),
             Middleware(Guard, ring=lambda: house.keys.ring, tier=config.tier),
             Middleware(LastOrders, closing=house.closing),

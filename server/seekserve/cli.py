@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 
 from seekserve import __version__
-from seekserve.config import Config, load, state_folder, take_ops_token
+from seekserve.config import Config, load, spans_wanted, state_folder, take_ops_token
 from seekserve.errors import StartError
 from seekserve.keyverbs import keys, stored
 from seekserve.opsverbs import add_ops
@@ -158,6 +159,7 @@ def serve(
                 no_auth=no_auth,
                 ops=ops,
                 ops_token=ops_token,
+                spans=spans_wanted(os.environ),
             )
 
         run(again, screen, prefer, update_models)

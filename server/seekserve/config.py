@@ -28,6 +28,7 @@ class Config(Frozen):
 
     `keys_stored` is how many the key file held when the program began: with one, it is not open.
     `ops` is where scrapes are answered over TCP, `ops_token` the digest of what they must send.
+    `spans` says that OpenTelemetry's variables name a collector; its SDK reads them.
     """
 
     listen: Listen = Listen()
@@ -39,6 +40,7 @@ class Config(Frozen):
     engine_key: SecretStr | None = None
     ops: Listen | None = None
     ops_token: bytes | None = None
+    spans: bool = False
     log_format: Literal["text", "json"] = "text"
     state_dir: Path
 
@@ -113,6 +115,7 @@ def load(
     no_auth: bool = False,
     ops: str = "",
     ops_token: str | None = None,
+    spans: bool = False,
 ) -> Config:
     """One frozen Config from a tier and the command line; the key is hashed here and dropped."""
     named = (("API key", api_key), ("engine's API key", engine_key), ("ops token", ops_token))
@@ -136,6 +139,7 @@ def load(
                 "no_auth": no_auth,
                 "ops": _host_and_port(ops) if ops else None,
                 "ops_token": hash_key(ops_token) if ops_token else None,
+                "spans": spans,
             }
         )
     except ValidationError as error:
@@ -198,6 +202,14 @@ def _host_and_port(text: str) -> dict[str, str]:
 def take_ops_token() -> str | None:
     """What scrapes over TCP must send. Taken out of the environment, which the engine inherits."""
     return os.environ.pop("SEEKSERVE_OPS_TOKEN", None) or None
+
+
+def spans_wanted(environ: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's variables name a collector for traces, and none of them says no."""
+    where = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    exporters = environ.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"
+    disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return any(map(environ.get, where)) and not disabled and "otlp" in exporters.split(",")
 
 
 def state_folder() -> Path:

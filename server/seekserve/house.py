@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -18,15 +19,20 @@ from seekserve.engine.fleet import Fleet
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.caps import Caps
 from seekserve.gateway.closing import Closing
+from seekserve.gateway.context import Context
 from seekserve.gateway.gauges import gauges
 from seekserve.gateway.keywatch import KeyWatch
 from seekserve.gateway.ledger import Ledger
 from seekserve.gateway.relay import Gateway
 from seekserve.gateway.suspects import Suspects
+from seekserve.gateway.trace import Trace
 from seekserve.gateway.upstream import Upstream
 from seekserve.log import Log
 from seekserve.metrics import Metrics, Reading
 from seekserve.settings import Limits
+
+if TYPE_CHECKING:
+    from seekserve.gateway.otlp import Otlp
 
 ASIDES = 16
 """Counts of tokens that one engine makes at once, beside what it generates."""
@@ -46,6 +52,7 @@ class House:
         self._upstream, self._suspects = Upstream(secret), Suspects(clock)
         self._caps = Caps(clock, tier.prices)
         self.ledger = Ledger(config.state_dir, tier, log)
+        self._spans = _exporter(log) if config.spans else None
         self._caps.spent = self.ledger.spent
         for read in (self.keys.gauges, self._caps.gauges, self.ledger.gauges, self._gauges):
             self.metrics.watch(read)
@@ -56,9 +63,19 @@ class House:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Engines begin to start on the way in, and have ended on the way out."""
-        async with self.ledger, self.fleet, self.keys:
+        async with self._spans or nullcontext(), self.ledger, self.fleet, self.keys:
             yield
             self._upstream.close()
+
+    def enter(self, parent: Context | None, unique: str) -> Context | None:
+        """Where a request stands in a distributed trace; None while no spans are exported."""
+        return self._spans.enter(parent, unique) if self._spans else None
+
+    def settle(self, trace: Trace, total_s: float) -> None:
+        """A request is over: its row in the ledger, and its spans."""
+        self.ledger.settle(trace, total_s)
+        if self._spans:
+            self._spans.settle(trace, total_s)
 
     def adopt(self, config: Config) -> None:
         """For requests from now on. What the tier had of classes must still be there."""
@@ -92,6 +109,21 @@ class House:
             [((), tasks)],
         )
         return [*gauges(self._admission), told]
+
+
+def _exporter(log: Log) -> Otlp | None:
+    """Without it requests are served all the same: what is missing is told, and no reason to stop."""
+    try:
+        from seekserve.gateway.otlp import (
+            Otlp,
+        )  # an extra, and half a second: for those who want it
+
+        return Otlp(log)
+    except ImportError:
+        log.event("spans_off", why="OpenTelemetry is missing", todo='pip install "seekserve[otel]"')
+    except (ValueError, RuntimeError) as error:
+        log.event("spans_off", why=str(error)[:200], todo="look at the OTEL_... variables")
+    return None
 
 
 def _few(limits: Limits) -> Limits:

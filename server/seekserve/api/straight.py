@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seekserve.errors import Refusal
-from seekserve.gateway.trace import refuse
+from seekserve.gateway.trace import refuse, trace_of
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -31,6 +31,7 @@ class Straight:
         if endpoint is None:
             await self._app(scope, receive, send)
             return
+        trace_of(scope).path = scope["path"]
         try:
             response = await endpoint(Request(scope, receive))
         except Refusal as refusal:

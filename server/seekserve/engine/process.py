@@ -34,13 +34,16 @@ _SECRET = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run. `env` is added to ours, less whatever is named as a secret."""
+    """What to run. `env` is added to ours, less whatever is named as a secret, and less where our traces
+    go: vLLM's workers would take that for theirs, by another protocol.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
 
     def environ(self) -> dict[str, str]:
-        return {k: v for k, v in os.environ.items() if not secret(k)} | dict(self.env)
+        ours = {k: v for k, v in os.environ.items() if not (secret(k) or k.startswith("OTEL_"))}
+        return ours | dict(self.env)
 
 
 def secret(name: str) -> bool:

@@ -24,6 +24,7 @@ from seekserve.gateway.trace import Trace
 from seekserve.gateway.upstream import Upstream
 from seekserve.settings import Limits, Listen
 
+MOST_ID = 128
 WHOLE_ANSWER = 6  # times `idle_s`: an hour by default, far beyond every client's own patience
 
 Feed = Callable[[bytes], bytes]
@@ -41,6 +42,7 @@ class Exchange:
     trace: Trace
     outlet: Outlet
     tap: Tap | None
+    context: bytes = b""
     fresh: bool = False
 
     async def run(self) -> bytes | None:
@@ -92,7 +94,7 @@ class Exchange:
         """A connection on which the engine has begun to answer. Raises EngineBroke."""
         address, tick_s = self.lease.engine.snapshot.address, self.listen.keepalive_s
         async with self.upstream.exchange(
-            address, path, said, self.trace.engine_id, tick_s, self.fresh
+            address, path, said, self.trace.engine_id, tick_s, self.fresh, self.context
         ) as connection:
             if not await self._head(connection):
                 raise silent()
@@ -166,6 +168,7 @@ class Exchange:
         try:
             self.trace.tokens = counted(told.get("usage"))
             self.trace.finish = finish(told)
+            self.trace.response = str(told.get("id") or "")[:MOST_ID]
             answer = self.ask.accent.answer(told)
             text = json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         except ODD as error:

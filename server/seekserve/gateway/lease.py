@@ -92,7 +92,8 @@ class Turn:
 class Lease:
     """A place at an engine, held while the `async with` that gave it is open.
 
-    Tell it `began` when the first token comes, and put the engine's counts into `tokens`.
+    Tell it `began` when the first token comes, which is `first_s` after it was sent, and put the engine's
+    counts into `tokens`.
     """
 
     engine: Engine
@@ -109,6 +110,7 @@ class Lease:
     eased: Callable[[], None] = _nobody
     estimated: bool = False
     spoken: bool = False
+    first_s: float | None = None
 
     @property
     def waited_s(self) -> float:
@@ -116,7 +118,8 @@ class Lease:
 
     def began(self) -> None:
         """Its prompt is read, and what was before it: `eased` hears that others may follow."""
-        self.load.learn(self.unread, self.clock() - self.sent_at)
+        self.first_s = self.clock() - self.sent_at
+        self.load.learn(self.unread, self.first_s)
         self.lapsed()
         self.spoke()
         self.eased()

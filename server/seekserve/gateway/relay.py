@@ -31,7 +31,7 @@ from seekserve.gateway.said import ODD, counted, odd
 from seekserve.gateway.sizes import Size, Wish
 from seekserve.gateway.sse import Tap
 from seekserve.gateway.suspects import Suspects
-from seekserve.gateway.trace import CLIENT_GONE, Trace, trace_of
+from seekserve.gateway.trace import CLIENT_GONE, Trace, Try, trace_of
 from seekserve.gateway.upstream import Upstream
 from seekserve.settings import Limits, Listen
 
@@ -84,6 +84,7 @@ class Relay(Response):
         voice = self._ask.accent.voice(self._ask.show_usage) if self._ask.stream else None
         outlet = Outlet(send, scope, voice, self._patient_ticks)
         wish = self._ask.wish(trace.key, trace.key_class)
+        trace.streams, trace.most = self._ask.stream, self._ask.most // self._ask.sequences
         try:
             self._gateway.suspects.check(self._ask.body)
             async with (
@@ -119,12 +120,14 @@ class Relay(Response):
         admission = gateway.asides if ask.aside else gateway.admission
         tap, broke = self._tap(outlet), None
         while True:
+            turn = trace.turn(gateway.clock(), _how(broke, tap))
             async with admission.enter(
                 wish, gateway.listen.keepalive_s, outlet.bridge, broke
             ) as lease:
                 _book(trace, lease)
+                turn.placed, turn.engine = gateway.clock(), trace.engine
                 try:
-                    whole = await self._try(lease, trace, outlet, tap)
+                    whole = await self._try(lease, trace, outlet, tap, turn)
                     admission.places.worked(lease.engine)
                     gateway.suspects.clear(ask.body)
                     return whole
@@ -143,12 +146,12 @@ class Relay(Response):
         return Tap(outlet.voice, self._gateway.clock, kept=kept)
 
     async def _try(
-        self, lease: Lease, trace: Trace, outlet: Outlet, tap: Tap | None
+        self, lease: Lease, trace: Trace, outlet: Outlet, tap: Tap | None, turn: Try
     ) -> bytes | None:
-        gateway, ask = self._gateway, self._ask
-        exchange = Exchange(
-            gateway.upstream, gateway.listen, gateway.limits, ask, lease, trace, outlet, tap
-        )
+        gateway, ask, before = self._gateway, self._ask, tap.pieces if tap else 0
+        context = turn.context.headers() if turn.context else b""
+        shared = (gateway.upstream, gateway.listen, gateway.limits)
+        exchange = Exchange(*shared, ask, lease, trace, outlet, tap, context)
         try:
             if tap and tap.said:
                 try:
@@ -159,9 +162,10 @@ class Relay(Response):
             if tap:
                 tap.restart(lease.began)
             return await exchange.run()
-        except EngineBroke:
-            if tap and tap.done:  # it said all there was to say
+        except Refusal as error:
+            if isinstance(error, EngineBroke) and tap and tap.done:  # it said all there was to say
                 return None
+            turn.failure = error.code or error.type
             raise
         except asyncio.CancelledError:  # whoever leaves early has had the engine's work
             if not trace.tokens:
@@ -171,6 +175,7 @@ class Relay(Response):
             if tap and tap.first_at is not None:
                 _read(trace, lease, tap)
             lease.tokens.update(trace.tokens)
+            _end(turn, lease, gateway.clock(), tap.pieces - before if tap else 0)
 
     def _elsewhere(self, error: EngineBroke, lease: Lease, trace: Trace, tap: Tap | None) -> Broke:
         """How the request goes on after this. Raises `error`, or why it cannot."""
@@ -218,6 +223,19 @@ def _estimate(trace: Trace, lease: Lease, made: int) -> None:
     """What an answer that ended before its usage came to: an event is about a token."""
     lease.estimated = True
     trace.tokens = {"prompt": lease.size.prompt, "completion": made}
+
+
+def _how(broke: Broke | None, tap: Tap | None) -> str:
+    """What a try is: the first, or one more after an engine broke."""
+    if broke is None:
+        return "first"
+    return "continued" if tap and tap.said else "again"
+
+
+def _end(turn: Try, lease: Lease, now: float, pieces: int) -> None:
+    turn.ended, turn.pieces = now, pieces
+    if turn.placed is not None and lease.first_s is not None:
+        turn.began = turn.placed + lease.first_s
 
 
 def _book(trace: Trace, lease: Lease) -> None:

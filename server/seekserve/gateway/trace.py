@@ -17,16 +17,40 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seekserve.errors import Internal, Refusal
+from seekserve.gateway.context import Context, Headers, read
 from seekserve.log import Log
 from seekserve.metrics import TOKEN_KINDS, Metrics
 
 CLIENT_GONE = 499
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_QUIET = ("ops", "health")
+QUIET = ("ops", "health")
 TELLING_WAIT_S = 0.5
 
 Shape = Callable[[Refusal, str], bytes]
 """A refusal and the request's id -> the body that tells it, in the words of some API."""
+
+
+Enter = Callable[[Context | None, str], Context | None]
+"""The client's place in a trace, and an id of ours -> the request's own; None while nothing is exported."""
+
+
+@dataclass(slots=True)
+class Try:
+    """A request's wait for a place at an engine, and what came of it there; times are perf_counter's.
+
+    `context` is what the engine is told. `how` is again or continued where another engine failed before,
+    `failure` says in a word how this one did. `pieces` are events of a stream.
+    """
+
+    context: Context | None
+    asked: float
+    how: str = "first"
+    engine: str = ""
+    placed: float | None = None
+    began: float | None = None
+    ended: float | None = None
+    pieces: int = 0
+    failure: str = ""
 
 
 @dataclass(slots=True)
@@ -37,6 +61,13 @@ class Trace:
     started: float
     engine_id: str
     shape: Shape | None = None
+    method: str = ""
+    path: str = ""
+    """Of a route that has one path; others hold what clients choose."""
+    parent: Context | None = None
+    """Where the client says that it comes from."""
+    context: Context | None = None
+    """The request's own place in that trace, or in one of ours; None while no spans are exported."""
     route: str = "other"
     key: str = ""
     key_class: str = ""
@@ -51,6 +82,10 @@ class Trace:
     continued: int = 0
     first_at: float | None = None
     last_at: float | None = None
+    streams: bool = False
+    most: int = 0
+    response: str = ""
+    tries: list[Try] = field(default_factory=list)
     tokens: dict[str, int] = field(default_factory=dict)
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     """What every answer to it tells besides its own, once known."""
@@ -62,10 +97,19 @@ class Trace:
     def refused(self, refusal: Refusal) -> None:
         self.status, self.reason = refusal.status, refusal.code or refusal.type
 
+    def turn(self, now: float, how: str) -> Try:
+        """One more try begins. Where nothing is exported the engine is told what the client said: a span
+        that nobody ever sees would cut what is below it off.
+        """
+        context = self.context.child() if self.context else self.parent
+        self.tries.append(turn := Try(context, now, how))
+        return turn
+
 
 class Tracing:
     """ASGI middleware. `shapes` names the paths whose refusals are told in another shape than OpenAI's.
-    `settled` is told of every request that is over, and of its seconds.
+    `settled` is told of every request that is over, and of its seconds; `enter` says where in a
+    distributed trace one stands.
     """
 
     def __init__(
@@ -75,18 +119,16 @@ class Tracing:
         log: Log,
         shapes: Callable[[str], Shape | None] = lambda path: None,
         settled: Callable[[Trace, float], None] = lambda trace, duration_s: None,
+        enter: Enter = lambda parent, unique: None,
     ) -> None:
         self._app, self._metrics, self._log, self._shapes = app, metrics, log, shapes
-        self._settled = settled
+        self._settled, self._enter = settled, enter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        unique = secrets.token_hex(16)
-        shape = self._shapes(scope["path"])
-        trace = Trace(_given_id(scope) or unique, time.perf_counter(), unique, shape)
-        scope["trace"] = trace
+        trace = scope["trace"] = self._begun(scope)
         started = False
 
         async def send_traced(message: Message) -> None:
@@ -110,6 +152,15 @@ class Tracing:
             self._metrics.in_flight -= 1
             self._settle(trace, time.perf_counter() - trace.started)
 
+    def _begun(self, scope: Scope) -> Trace:
+        started, unique = time.perf_counter(), secrets.token_hex(16)
+        shape = self._shapes(scope["path"])
+        trace = Trace(_given_id(scope["headers"]) or unique, started, unique, shape)
+        trace.method = scope.get("method", "")
+        trace.parent = read(scope["headers"])
+        trace.context = self._enter(trace.parent, unique)
+        return trace
+
     def _settle(self, trace: Trace, duration_s: float) -> None:
         self._settled(trace, duration_s)
         metrics = self._metrics
@@ -120,7 +171,7 @@ class Tracing:
         for how, times in (("again", trace.again), ("continued", trace.continued)):
             if times:
                 metrics.failovers.labels(trace.model, how).inc(times)
-        if trace.route in _QUIET:
+        if trace.route in QUIET:
             return
         metrics.duration.labels(trace.route, trace.model).observe(duration_s)
         if trace.queue_s is not None:
@@ -142,6 +193,7 @@ class Tracing:
         self._log.event(
             "request",
             id=trace.id,
+            trace=at.trace if (at := trace.context or trace.parent) else None,
             route=trace.route,
             status=int(status),
             model=trace.model or None,
@@ -188,14 +240,14 @@ def _pace(trace: Trace) -> float | None:
     return (trace.last_at - trace.first_at) / (made - 1)
 
 
-def _given_id(scope: Scope) -> str | None:
+def _given_id(headers: Headers) -> str | None:
     """The client's X-Request-Id, where it is one that can safely be repeated.
 
     It is the client's to choose, so it need not be unique: the engine gets an id of ours.
     """
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == b"x-request-id":
-            given: str = value.decode("latin-1")
+            given = value.decode("latin-1")
             return given if _ID.fullmatch(given) else None
     return None
 

@@ -36,8 +36,10 @@ class Upstream:
         request_id: str,
         tick_s: float,
         fresh: bool = False,
+        context: bytes = b"",
     ) -> AsyncIterator[Connection]:
         """POSTs `body` and yields the connection the answer comes on; `fresh` wants a new one.
+        `context` are lines of the head that say where in a distributed trace this stands.
 
         Raises EngineLost.
         """
@@ -47,7 +49,7 @@ class Upstream:
         busy = self._busy.setdefault(address, {})
         busy[connection] = path
         try:
-            connection.send(self._request(address, path, body, request_id), tick_s)
+            connection.send(self._request(address, path, body, request_id, context), tick_s)
             yield connection
         finally:
             del busy[connection]
@@ -73,13 +75,15 @@ class Upstream:
                 connection.close()
         self._idle.clear()
 
-    def _request(self, address: Address, path: str, body: bytes, request_id: str) -> bytes:
+    def _request(
+        self, address: Address, path: str, body: bytes, request_id: str, context: bytes
+    ) -> bytes:
         head = (
             f"POST {address.base}{path} HTTP/1.1\r\nhost: {address.authority}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
             f"x-request-id: {request_id}\r\n"
         )
-        return b"".join((head.encode("latin-1"), self._credential, b"\r\n", body))
+        return b"".join((head.encode("latin-1"), context, self._credential, b"\r\n", body))
 
     def _reuse(self, address: Address) -> Connection | None:
         """The connection used last, which is the one least likely to have gone stale."""
