@@ -13,6 +13,7 @@ from seekserve.config import Config, load, state_folder, take_ops_token
 from seekserve.errors import StartError
 from seekserve.keyverbs import keys, stored
 from seekserve.opsverbs import add_ops
+from seekserve.renderverb import render
 from seekserve.settings import Listen, Prefer
 from seekserve.usageverbs import usage
 from seekserve.verbs import add_planning
@@ -25,6 +26,7 @@ ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoi
   seekserve serve --engine URL       in front of a vLLM that already runs
   seekserve serve --tier FILE.yaml   your own model and engine flags
   seekserve plan                     which models fit this machine, or any other, and how
+  seekserve render compose           the files that start a tier: compose, Kubernetes, systemd, Slurm
   seekserve keys add NAME            a key for a client, shown once
   seekserve usage --by key           who used what, and what it cost
   seekserve doctor                   what is open, old or wrong on this machine, and how to mend it
@@ -169,6 +171,7 @@ def serve(
 add_planning(cli)
 cli.add_typer(keys, name="keys")
 cli.command()(usage)
+cli.command()(render)
 add_ops(cli)
 
 

@@ -15,7 +15,7 @@ SECRETS = (
     "  (umask 077; for name in api_key ops_token node_token; do openssl rand -hex 32 > $name; done)\n"
     "  export SEEKSERVE_SECRETS=$PWD"
 )
-STARTS = 'secrets=${SEEKSERVE_SECRETS:?a folder with the files api_key, ops_token and node_token}'
+STARTS = "secrets=${SEEKSERVE_SECRETS:?a folder with the files api_key, ops_token and node_token}"
 HEAD_FILES = {
     "SEEKSERVE_API_KEY_FILE": "api_key",
     "SEEKSERVE_OPS_TOKEN_FILE": "ops_token",
@@ -57,8 +57,12 @@ def _files(ordered: Order) -> dict[str, str]:
 
 def _head(ordered: Order) -> str:
     several = ordered.asked.nodes > 1
-    what = f"seekserve's tier {ordered.tier.tier}, started by hand" + (": the head." if several else ".")
-    address = ["address=${HEAD_ADDRESS:?the address of this node on the private network of the nodes}"]
+    what = f"seekserve's tier {ordered.tier.tier}, started by hand" + (
+        ": the head." if several else "."
+    )
+    address = [
+        "address=${HEAD_ADDRESS:?the address of this node on the private network of the nodes}"
+    ]
     return _script(
         ordered,
         what,
@@ -106,7 +110,9 @@ def _job(ordered: Order) -> str:
         "as --time does where UNLIMITED is not allowed. seekserve must be on PATH on every node; "
         "SEEKSERVE_HOST=0.0.0.0 lets other machines in.",
     ]
-    what = f"seekserve's tier {ordered.tier.tier} as a Slurm job on {nodes} node{'s' * (nodes > 1)}."
+    what = (
+        f"seekserve's tier {ordered.tier.tier} as a Slurm job on {nodes} node{'s' * (nodes > 1)}."
+    )
     made = comments(heading(ordered, what, told))
     asked = "".join(f"#SBATCH {option}\n" for option in options)
     body = _several(ordered) if nodes > 1 else _alone(ordered)
@@ -134,7 +140,7 @@ def _several(ordered: Order) -> list[str]:
         "first=${nodes[0]}",
         'others=$(IFS=,; echo "${nodes[*]:1}")',
         "# The first address of the first node, unless HEAD_ADDRESS names one on a faster network.",
-        'address=${HEAD_ADDRESS:-$(srun --nodes=1 --ntasks=1 --nodelist="$first" hostname -I | cut -d " " -f 1)}',
+        'address=${HEAD_ADDRESS:-$(srun -N 1 -n 1 -w "$first" hostname -I | cut -d " " -f 1)}',
         'echo "The head is $first, at $address for the other nodes."',
         "",
         'srun --overlap --nodes=1 --ntasks=1 --nodelist="$first" \\',

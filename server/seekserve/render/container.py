@@ -18,7 +18,11 @@ TMPFS = ["/tmp:mode=1777,exec"]  # noqa: S108  compilers build there what they l
 GROUPS = {"video": "${VIDEO_GID:-video}", "render": "${RENDER_GID:-render}"}
 RDMA = "/dev/infiniband"
 ASCEND_CARD = "/dev/davinci"
-TOLD = ("ascend", "gaudi", "tpu")  # whose notes are about the image, not about installing without one
+TOLD = (
+    "ascend",
+    "gaudi",
+    "tpu",
+)  # whose notes are about the image, not about installing without one
 # What facts may say, and what of it is said here in other words than theirs.
 PLAIN = ("cap_add", "ipc", "runtime", "shm_size")
 KNOWN = {

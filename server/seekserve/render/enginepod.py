@@ -110,7 +110,6 @@ def _set(ordered: Order, plan: Plan, name: str, nodes: tuple[NodeCommand, ...]) 
         "kind": "LeaderWorkerSet",
         "metadata": metadata(name, PART, name),
         "spec": {
-            "replicas": 1,
             "leaderWorkerTemplate": {
                 "size": len(nodes),
                 "restartPolicy": "RecreateGroupOnPodRestart",

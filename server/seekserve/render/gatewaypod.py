@@ -49,7 +49,7 @@ def gateway_objects(ordered: Order) -> list[Object]:
 
 
 def tier_text(ordered: Order) -> str:
-    """The tier file that the gateway reads: the tier's own, with what the plan settled, and no choice left."""
+    """The tier file that the gateway reads: the tier's own with what the plan settled, and no choice left."""
     tier = ordered.tier
     if not tier.ladder:
         said = tier.model_dump(mode="json", exclude_unset=True)

@@ -18,9 +18,8 @@ from seekserve.render.page import heading, page
 SECRETS_NOTE = (
     "The secrets come first, once; keep the file of the API key, it is in no other place:\n"
     "  kubectl create namespace {namespace}\n"
-    "  for name in api_key ops_token engine_api_key; do openssl rand -hex 32 | tr -d '\\n' > $name; done\n"
-    "  kubectl -n {namespace} create secret generic {secret} --from-file=api_key --from-file=ops_token \\\n"
-    "    --from-file=engine_api_key\n"
+    "  for name in {names}; do openssl rand -hex 32 | tr -d '\\n' > $name; done\n"
+    "  kubectl -n {namespace} create secret generic {secret} {files}\n"
     "For models that want a token, hf_token is another of its keys. Then:\n"
     "  kubectl apply -k ."
 )
@@ -29,7 +28,7 @@ IMAGE_NOTE = (
     "images: [{name: seekserve, newName: registry.example/seekserve}]."
 )
 FENCE_NOTE = (
-    "Clients are let in from namespaces labelled seekserve-clients: \"true\" (label an ingress controller's "
+    'Clients are let in from namespaces labelled seekserve-clients: "true" (label an ingress controller\'s '
     "so), Prometheus from the namespace monitoring."
 )
 NODES_NOTE = (
@@ -42,8 +41,8 @@ OWNER_NOTE = (
     "are not, and have not been tried on such a cluster."
 )
 SCALING_NOTE = (
-    "A second engine for when requests wait (it wants KEDA, and Prometheus at the address in it): add to this "
-    "file  components: [autoscaling]."
+    "A second engine for when requests wait (it wants KEDA, and Prometheus at the address in it): add to "
+    "this file components: [autoscaling]."
 )
 
 
@@ -55,14 +54,20 @@ def kubernetes(ordered: Order) -> dict[str, str]:
         only(ordered)
     tier = ordered.tier.tier
     files = {
-        "namespace.yaml": page(["The namespace, closed to pods with more than they need."], _space()),
+        "namespace.yaml": page(
+            ["The namespace, closed to pods with more than they need."], _space()
+        ),
         "gateway.yaml": page(
             ["The gateway: what clients speak to. One process holds the queue and the ledger."],
             *gateway_objects(ordered),
         ),
-        "network.yaml": page(["Nothing is let through but what is named here."], *fences.fences(ordered)),
+        "network.yaml": page(
+            ["Nothing is let through but what is named here."], *fences.fences(ordered)
+        ),
         "disruption.yaml": page(
-            ["Each is the only one of its kind, so a drain of its node waits until you delete the pod."],
+            [
+                "Each is the only one of its kind, so a drain of its node waits until you delete the pod."
+            ],
             *_budgets(apart),
         ),
         "monitor.yaml": page(
@@ -94,7 +99,7 @@ def _can(ordered: Order) -> None:
 
 def _top(ordered: Order, files: list[str]) -> str:
     what = f"seekserve's tier {ordered.tier.tier} on Kubernetes, {ordered.platform.name}."
-    notes = [SECRETS_NOTE.format(namespace=NAMESPACE, secret=SECRET), IMAGE_NOTE, FENCE_NOTE]
+    notes = [_secrets(ordered), IMAGE_NOTE, FENCE_NOTE]
     if ordered.asked.nodes > 1:
         notes.append(NODES_NOTE)
     if ordered.platform.id not in ("cpu", "cuda"):
@@ -110,9 +115,21 @@ def _top(ordered: Order, files: list[str]) -> str:
     return page(heading(ordered, what, notes), top)
 
 
+def _secrets(ordered: Order) -> str:
+    names = ["api_key", "ops_token", *(["engine_api_key"] if ordered.tier.ladder else [])]
+    files = " ".join(f"--from-file={name}" for name in names)
+    return SECRETS_NOTE.format(
+        namespace=NAMESPACE, secret=SECRET, names=" ".join(names), files=files
+    )
+
+
 def _space() -> Object:
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": NAMESPACE, "labels": labels},
+    }
 
 
 def _budgets(apart: bool) -> list[Object]:

@@ -1,4 +1,4 @@
-"""What the Kubernetes objects share: names, labels, how a pod is kept in, where its secrets come from. Pure."""
+"""What the Kubernetes objects share: names, labels, how a pod is kept in, where secrets come from. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 Object = dict[str, Any]
 
-NAMESPACE = SECRET = NAME = "seekserve"
+NAME = NAMESPACE = "seekserve"
+SECRET = "seekserve"  # noqa: S105  the name of the object that holds them
 API, OPS = "api", "ops"
 API_PORT, OPS_PORT = 8000, 9464
 USER = 10001

@@ -72,7 +72,9 @@ def units(ordered: Order) -> dict[str, str]:
 def _server(ordered: Order) -> str:
     several = ordered.asked.nodes > 1
     secrets = ("api_key", "ops_token", *(("node_token",) if several else ()))
-    what = f"seekserve's tier {ordered.tier.tier}" + (", the head of its nodes." if several else ".")
+    what = f"seekserve's tier {ordered.tier.tier}" + (
+        ", the head of its nodes." if several else "."
+    )
     tier = f"{FOLDER}/tier.yaml" if ordered.asked.path else ordered.tier.tier
     words = f"serve --tier {tier} --host ${{SEEKSERVE_HOST}} --ops ${{SEEKSERVE_OPS}}"
     cluster = f" --nodes {ordered.asked.nodes} --cluster ${{HEAD_ADDRESS}}" if several else ""
@@ -89,17 +91,19 @@ def _unit(
     ordered: Order, what: str, words: str, secrets: tuple[str, ...], env: Iterable[str]
 ) -> str:
     several = ordered.asked.nodes > 1
-    place = "  echo HEAD_ADDRESS=10.0.0.1 > /etc/seekserve/environment   # on the nodes' own network"
+    place = (
+        "  echo HEAD_ADDRESS=10.0.0.1 > /etc/seekserve/environment   # on the nodes' own network"
+    )
     same = ["node_token must be the same on every node."] if several else []
-    told = "\n".join([INSTALL, SECRET.format(names=" ".join(secrets)), *([place] if several else [])])
+    told = "\n".join(
+        [INSTALL, SECRET.format(names=" ".join(secrets)), *([place] if several else [])]
+    )
     sections = {
         "Unit": [f"Description={what}", *_order_of_start(ordered)],
         "Service": [*_running(ordered, words, secrets, env), "", *_limits(ordered), *HARDENED],
         "Install": ["WantedBy=multi-user.target"],
     }
-    text = "\n\n".join(
-        "\n".join([f"[{name}]", *lines]) for name, lines in sections.items()
-    )
+    text = "\n\n".join("\n".join([f"[{name}]", *lines]) for name, lines in sections.items())
     return comments(heading(ordered, what, [told, *same, ELSEWHERE, NOT_SET])) + f"\n{text}\n"
 
 
@@ -110,9 +114,7 @@ def _order_of_start(ordered: Order) -> list[str]:
     return [f"After={' '.join(after)}", f"Wants={' '.join(after)}", "StartLimitIntervalSec=0"]
 
 
-def _running(
-    ordered: Order, words: str, secrets: Iterable[str], env: Iterable[str]
-) -> list[str]:
+def _running(ordered: Order, words: str, secrets: Iterable[str], env: Iterable[str]) -> list[str]:
     variables = {name: f"SEEKSERVE_{name.upper()}_FILE" for name in secrets}
     groups = ordered.platform.container.get("group_add", [])
     return [
