@@ -73,7 +73,7 @@ def render(
         words = {
             "--tier": tier,
             "--gpu": gpu,
-            "--gpu-mem-gib": gpu_mem_gib and f"{gpu_mem_gib:g}",
+            "--gpu-mem-gib": f"{gpu_mem_gib:g}" if gpu_mem_gib else None,
             "--nodes": str(nodes) if nodes != 1 else None,
             "--platform": platform,
             "-o": str(out) if out else None,

@@ -11,7 +11,7 @@ import re
 import shlex
 from pathlib import Path
 
-from seekserve.plan.command import environment
+from seekserve.plan.command import Platform, environment
 from seekserve.plan.commands import node_commands
 from seekserve.plan.formats import alike
 from seekserve.plan.memory import GIB
@@ -189,7 +189,7 @@ def _watched(ordered: Order) -> Object:
 
 def _environment(ordered: Order, command: NodeCommand) -> list[Object]:
     """vLLM takes its key from the environment alone."""
-    platform = "cpu" if ordered.platform.id == "cpu" else "cuda"
+    platform: Platform = "cpu" if ordered.platform.id == "cpu" else "cuda"
     env = environment(ordered.tier.engine, platform, ordered.tier.limits, Path(SCRATCH))
     env |= command.env
     address: list[Object] = []

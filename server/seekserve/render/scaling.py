@@ -25,8 +25,8 @@ FULL = (
 )
 TRIGGERS = (("waiting", WAITING, "0.1"), ("full", FULL, "0.85"))
 HEADING = [
-    f"A second engine while it is needed. KEDA starts it when requests wait for more than {SLOW_S} s, or when "
-    "an engine's cache is over 85 % spoken for, and ends it half an hour after that is over.",
+    f"A second engine while it is needed. KEDA starts it when requests wait for more than {SLOW_S} s, or "
+    "when an engine's cache is over 85 % spoken for, and ends it half an hour after that is over.",
     "The gateway knows it from the start, and gives it requests once it is ready. Its devices must be free "
     f"somewhere. Prometheus is looked for at {PROMETHEUS}.",
 ]
