@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from typer.testing import CliRunner
-
 import pytest
+from typer.testing import CliRunner
 
 from seekserve.cli import cli
 from tests.render.held import made
