@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from seekserve.config import read_tier, tier_names
 from seekserve.errors import Impossible
@@ -108,6 +111,21 @@ def test_nothing_fits_and_every_rung_says_why() -> None:
     assert raised.value.message.count("\n") == len(read_tier("flagship").ladder)
 
 
+def rendered() -> list[tuple[str, ...]]:
+    """The engines' commands of deploy/kubernetes, which are asked about here because asking takes long."""
+    folder = Path(__file__).parents[2] / "deploy" / "kubernetes"
+    found = []
+    for path in folder.glob("*/engine.yaml"):
+        for one in yaml.safe_load_all(path.read_text()):
+            group = one["spec"].get("leaderWorkerTemplate", {})
+            parts = ("leaderTemplate", "workerTemplate")
+            templates = [group[part] for part in parts if part in group]
+            templates += [one["spec"]["template"]] if "template" in one["spec"] else []
+            found += [tuple(t["spec"]["containers"][0]["command"]) for t in templates]
+    assert len(found) >= 6
+    return found
+
+
 @pytest.mark.skipif(not vllm_parser.INSTALLED, reason="no vLLM here to ask")
 def test_vllm_takes_the_command_of_every_rung_on_every_hardware() -> None:
     commands: list[tuple[str, ...]] = []
@@ -119,6 +137,7 @@ def test_vllm_takes_the_command_of_every_rung_on_every_hardware() -> None:
                 for command in climbed(alone, hardware).plan.commands:
                     commands.append(command.argv)
                     names |= command.env.keys()
+    commands += rendered()
     answers = vllm_parser.ask(commands, names)
     refused = {
         error: argv
