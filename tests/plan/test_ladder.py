@@ -11,6 +11,7 @@ from seekserve.config import read_tier, tier_names
 from seekserve.errors import Impossible
 from seekserve.plan import planner
 from seekserve.plan.catalog import load_catalog
+from seekserve.plan.commands import TEMPLATES
 from seekserve.plan.ladder import Climb, climb
 from seekserve.plan.wish import Wish
 from seekserve.settings import Hardware, Prefer, Tier
@@ -121,9 +122,14 @@ def rendered() -> list[tuple[str, ...]]:
             parts = ("leaderTemplate", "workerTemplate")
             templates = [group[part] for part in parts if part in group]
             templates += [one["spec"]["template"]] if "template" in one["spec"] else []
-            found += [tuple(t["spec"]["containers"][0]["command"]) for t in templates]
+            found += [_here(t["spec"]["containers"][0]["command"]) for t in templates]
     assert len(found) >= 6
     return found
+
+
+def _here(command: list[str]) -> tuple[str, ...]:
+    """With this machine's templates: vLLM looks whether they are there."""
+    return tuple(w.replace("/usr/share/seekserve/templates", str(TEMPLATES)) for w in command)
 
 
 @pytest.mark.skipif(not vllm_parser.INSTALLED, reason="no vLLM here to ask")

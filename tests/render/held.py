@@ -13,7 +13,7 @@ from kubernetes_validate.utils import schema_contents
 from referencing import Registry, Resource
 
 from seekserve.plan.catalog import load_catalog
-from seekserve.render.order import Order, order
+from seekserve.render.order import Order
 from seekserve.render.rendering import RENDER, orders
 
 VERSION = "1.37"
@@ -32,7 +32,7 @@ CATALOG = load_catalog()
 @functools.cache
 def ordered() -> tuple[tuple[str, Order], ...]:
     """Every order of what is shipped, with its folder under deploy/. Planned once: it takes a second."""
-    return tuple((folder, order(CATALOG, asked)) for folder, asked in orders(CATALOG))
+    return tuple(orders(CATALOG))
 
 
 @functools.cache

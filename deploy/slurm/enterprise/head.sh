@@ -31,7 +31,7 @@
 #   export SEEKSERVE_SECRETS=$PWD
 #
 set -euo pipefail
-secrets=${SEEKSERVE_SECRETS:?a folder with the files api_key, ops_token and node_token}
+secrets=${SEEKSERVE_SECRETS:?a folder with files of secrets: the heading says which}
 export SEEKSERVE_API_KEY_FILE="$secrets/api_key"
 export SEEKSERVE_OPS_TOKEN_FILE="$secrets/ops_token"
 exec seekserve serve --tier enterprise --host "${SEEKSERVE_HOST:-127.0.0.1}" --port "${SEEKSERVE_PORT:-8000}" --ops 127.0.0.1:9464

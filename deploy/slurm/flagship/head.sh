@@ -12,7 +12,7 @@
 #   export SEEKSERVE_SECRETS=$PWD
 #
 set -euo pipefail
-secrets=${SEEKSERVE_SECRETS:?a folder with the files api_key, ops_token and node_token}
+secrets=${SEEKSERVE_SECRETS:?a folder with files of secrets: the heading says which}
 address=${HEAD_ADDRESS:?the address of this node on the private network of the nodes}
 export SEEKSERVE_API_KEY_FILE="$secrets/api_key"
 export SEEKSERVE_OPS_TOKEN_FILE="$secrets/ops_token"

@@ -12,7 +12,7 @@
 #   export SEEKSERVE_SECRETS=$PWD
 #
 set -euo pipefail
-secrets=${SEEKSERVE_SECRETS:?a folder with the files api_key, ops_token and node_token}
+secrets=${SEEKSERVE_SECRETS:?a folder with files of secrets: the heading says which}
 address=${HEAD_ADDRESS:?the address of the head on the private network of the nodes}
 export SEEKSERVE_NODE_TOKEN_FILE="$secrets/node_token"
 exec seekserve join "$address"

@@ -15,7 +15,7 @@ SECRETS = (
     "  (umask 077; for name in api_key ops_token node_token; do openssl rand -hex 32 > $name; done)\n"
     "  export SEEKSERVE_SECRETS=$PWD"
 )
-STARTS = "secrets=${SEEKSERVE_SECRETS:?a folder with the files api_key, ops_token and node_token}"
+STARTS = "secrets=${SEEKSERVE_SECRETS:?a folder with files of secrets: the heading says which}"
 HEAD_FILES = {
     "SEEKSERVE_API_KEY_FILE": "api_key",
     "SEEKSERVE_OPS_TOKEN_FILE": "ops_token",

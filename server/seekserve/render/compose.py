@@ -173,7 +173,7 @@ def _health(ordered: Order) -> dict[str, Any]:
     return {
         "test": ["CMD", "seekserve", "ready"],
         "interval": "10s",
-        "timeout": "5s",
+        "timeout": "6s",
         "retries": 3,
         "start_period": f"{int(ordered.tier.engine.start_timeout_s)}s",
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from seekserve import __version__
@@ -50,13 +51,21 @@ def shipped(catalog: Catalog) -> dict[str, str]:
     """Everything under deploy/ that is rendered, by its path there."""
     return {
         f"{folder}/{name}": text
-        for folder, asked in orders(catalog)
-        for name, text in render(catalog, asked).items()
+        for folder, one in orders(catalog)
+        for name, text in RENDER[one.asked.kind](one).items()
     }
 
 
-def orders(catalog: Catalog) -> Iterator[tuple[str, Asked]]:
-    """The folder under deploy/ that each order goes to."""
+def orders(catalog: Catalog) -> Iterator[tuple[str, Order]]:
+    """The folder under deploy/ that each order goes to. What several ask of the planner, it is asked once."""
+    planned: dict[tuple[object, ...], Order] = {}
+    for folder, asked in _shipped(catalog):
+        same = (asked.tier.tier, asked.gpu, asked.nodes, asked.platform)
+        planned[same] = planned.get(same) or order(catalog, asked)
+        yield folder, replace(planned[same], asked=asked)
+
+
+def _shipped(catalog: Catalog) -> Iterator[tuple[str, Asked]]:
     for name in tier_names():
         for words in _vendors(catalog, name):
             yield "compose", _asked("compose", name, "compose", words)
