@@ -44,13 +44,18 @@ def ordered(tier: str, one: Hardware | None = None, nodes: int = 1) -> Order:
 @functools.cache
 def everywhere() -> dict[str, dict[str, str]]:
     """For every tier, the first hardware on each platform that has an image, on one node and on several."""
-    found = {"demo": kubernetes(ordered("demo"))}
+    found = {}
+    for folder, one in held.ordered():
+        if one.asked.kind == "kubernetes":
+            inside = {name: text for name, text in made().items() if name.startswith(f"{folder}/")}
+            files = {name.removeprefix(f"{folder}/"): text for name, text in inside.items()}
+            found[f"{one.tier.tier} {one.platform.id} {one.asked.nodes}"] = files
     for tier in map(read_tier, tier_names()):
-        for one in tier.hardware:
-            platform = CATALOG.accelerator(one.gpu).platform
-            name = f"{tier.tier} {platform} {one.nodes}"
+        for hardware in tier.hardware:
+            platform = CATALOG.accelerator(hardware.gpu).platform
+            name = f"{tier.tier} {platform} {hardware.nodes}"
             if platform in TARGETS and name not in found:
-                found[name] = kubernetes(ordered(tier.tier, one))
+                found[name] = kubernetes(ordered(tier.tier, hardware))
     return found
 
 

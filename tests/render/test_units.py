@@ -91,18 +91,14 @@ def test_what_is_not_set_is_named(name: str, tmp_path: Path) -> None:
 PROGRAMS = {
     "scontrol": 'printf "%s\\n" one two',
     "hostname": "echo 10.0.0.7 10.1.0.7",
-    # Runs what it is given after its own options, and passes signals on, as the real one does.
+    # Runs what it is given after its own options.
     "srun": """\
 while [ "${1:0:1}" = - ]; do case $1 in -N | -n | -w) shift 2 ;; *) shift ;; esac; done
-"$@" & child=$!
-trap 'kill -TERM "$child"' TERM
-wait "$child"; code=$?
-if kill -0 "$child" 2>/dev/null; then wait "$child"; code=$?; fi
-exit "$code\"""",
+exec "$@\"""",
     # Says what it was told, then runs until it is asked to stop.
     "seekserve": """\
-echo "$* token=$SEEKSERVE_NODE_TOKEN_FILE" >> "$LOG/$1"
 trap 'echo stopped >> "$LOG/$1"; exit "${CODE:-0}"' TERM
+echo "$* token=$SEEKSERVE_NODE_TOKEN_FILE" >> "$LOG/$1"
 while :; do sleep 0.05; done""",
 }
 
