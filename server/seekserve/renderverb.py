@@ -45,7 +45,9 @@ def render(
     gpu_mem_gib: Annotated[
         float | None, typer.Option(metavar="GIB", help="A card's true size, or a host's.")
     ] = None,
-    nodes: Annotated[int, typer.Option(metavar="N", help="Nodes like it.")] = 1,
+    nodes: Annotated[
+        int | None, typer.Option(metavar="N", help="Nodes like it. Default: the tier's own number.")
+    ] = None,
     platform: Annotated[
         str | None, typer.Option(metavar="NAME", help="cuda, rocm, ascend, tpu, xpu, gaudi or cpu.")
     ] = None,
@@ -74,20 +76,21 @@ def render(
             "--tier": tier,
             "--gpu": gpu,
             "--gpu-mem-gib": f"{gpu_mem_gib:g}" if gpu_mem_gib else None,
-            "--nodes": str(nodes) if nodes != 1 else None,
+            "--nodes": None if nodes is None else str(nodes),
             "--platform": platform,
             "-o": str(out) if out else None,
         }
         flags = [name for name, said in (("--cdi", cdi), ("--rdma", rdma)) if said]
+        chosen = read_tier(tier)
         asked = Asked(
             kind=_kind(kind, cdi or rdma),
-            tier=read_tier(tier),
+            tier=chosen,
             command=_command(kind, words, flags),
             version=__version__,
             path=tier if tier.endswith((".yaml", ".yml")) else "",
             gpu=gpu,
             gpu_mem_gib=gpu_mem_gib,
-            nodes=nodes,
+            nodes=getattr(chosen, "nodes", 1) if nodes is None else nodes,
             platform=platform,
             cdi=cdi,
             rdma=rdma,

@@ -43,7 +43,7 @@ def ask(files: Sequence[Path], env: Mapping[str, str]) -> dict[str, Answer]:
 
 def _child(paths: list[str]) -> None:
     if yaml.__with_libyaml__:  # five times as fast
-        yaml.SafeLoader, yaml.SafeDumper = yaml.CSafeLoader, yaml.CSafeDumper  # type: ignore[misc]
+        yaml.SafeLoader, yaml.SafeDumper = yaml.CSafeLoader, yaml.CSafeDumper  # type: ignore[misc, assignment]
     import podman_compose
 
     found = {}
