@@ -11,7 +11,7 @@ BIN    := .venv/bin
 # was not found, because pip asks an unreachable index once for every package.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup run test check lock sbom fuzz chaos chaos-figures soak bench bench-overload demo-figures hardware-guide clean
+.PHONY: setup run test check lock sbom fuzz chaos chaos-figures soak bench bench-overload demo-figures hardware-guide deploy clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.$(EXTRA)
@@ -79,6 +79,9 @@ demo-figures: setup
 
 hardware-guide: setup
 	@$(BIN)/python -m seekserve.plan.guide README.md
+
+deploy: setup
+	@$(BIN)/python -m seekserve.render.rendering deploy
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

@@ -25,8 +25,9 @@ from seekserve.plan.detect import detect
 from seekserve.plan.ladder import Climb, climb
 from seekserve.plan.report import page
 from seekserve.plan.revision import pinned, repository
+from seekserve.plan.settled import settled
 from seekserve.plan.wish import Cluster, Plan, Wish
-from seekserve.settings import Prefer, Tier
+from seekserve.settings import Prefer
 
 
 def choose(
@@ -69,13 +70,7 @@ def _show(taken: Climb, console: Console) -> None:
 
 
 def _with(config: Config, plan: Plan, names: tuple[str, ...]) -> Config:
-    """The tier, with what follows from the model where the tier's file does not say it."""
-    tier = config.tier
-    engine = tier.engine.model_copy(update={"model": plan.subject.name, "served_as": names})
-    running = min(tier.limits.running, plan.max_num_seqs * plan.layout.dp)
-    limits = tier.limits.model_copy(update={"running": running})
-    changed = {"engine": engine, "limits": limits, "defaults": _defaults(tier, plan)}
-    return config.model_copy(update={"tier": tier.model_copy(update=changed)})
+    return config.model_copy(update={"tier": settled(config.tier, plan, names)})
 
 
 def _pinned(config: Config, taken: Climb, folder: str | None, pins: Pins) -> Config:
@@ -86,15 +81,6 @@ def _pinned(config: Config, taken: Climb, folder: str | None, pins: Pins) -> Con
     code = bool(family and family.trust_remote_code)
     engine = pins.pinned(engine, folder or repository(taken.plan), code)
     return config.model_copy(update={"tier": config.tier.model_copy(update={"engine": engine})})
-
-
-def _defaults(tier: Tier, plan: Plan) -> object:
-    family = plan.subject.family
-    if family is None:
-        return tier.defaults
-    own = {"temperature": family.temperature, "top_p": family.top_p}
-    said = tier.defaults.model_fields_set
-    return tier.defaults.model_copy(update={k: v for k, v in own.items() if k not in said})
 
 
 def launching(

@@ -14,6 +14,7 @@ from seekserve.config import Config, load, spans_wanted, state_folder, take_ops_
 from seekserve.errors import StartError
 from seekserve.keyverbs import keys, stored
 from seekserve.opsverbs import add_ops
+from seekserve.renderverb import render
 from seekserve.settings import Listen, Prefer
 from seekserve.usageverbs import usage
 from seekserve.verbs import add_planning
@@ -26,6 +27,7 @@ ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoi
   seekserve serve --engine URL       in front of a vLLM that already runs
   seekserve serve --tier FILE.yaml   your own model and engine flags
   seekserve plan                     which models fit this machine, or any other, and how
+  seekserve render compose           the files that start a tier: compose, Kubernetes, systemd, Slurm
   seekserve keys add NAME            a key for a client, shown once
   seekserve usage --by key           who used what, and what it cost
   seekserve doctor                   what is open, old or wrong on this machine, and how to mend it
@@ -171,6 +173,7 @@ def serve(
 add_planning(cli)
 cli.add_typer(keys, name="keys")
 cli.command()(usage)
+cli.command()(render)
 add_ops(cli)
 
 

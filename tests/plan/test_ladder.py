@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from seekserve.config import read_tier, tier_names
 from seekserve.errors import Impossible
 from seekserve.plan import planner
 from seekserve.plan.catalog import load_catalog
+from seekserve.plan.commands import TEMPLATES
 from seekserve.plan.ladder import Climb, climb
 from seekserve.plan.wish import Wish
 from seekserve.settings import Hardware, Prefer, Tier
@@ -108,6 +112,26 @@ def test_nothing_fits_and_every_rung_says_why() -> None:
     assert raised.value.message.count("\n") == len(read_tier("flagship").ladder)
 
 
+def rendered() -> list[tuple[str, ...]]:
+    """The engines' commands of deploy/kubernetes, which are asked about here because asking takes long."""
+    folder = Path(__file__).parents[2] / "deploy" / "kubernetes"
+    found = []
+    for path in folder.glob("*/engine.yaml"):
+        for one in yaml.safe_load_all(path.read_text()):
+            group = one["spec"].get("leaderWorkerTemplate", {})
+            parts = ("leaderTemplate", "workerTemplate")
+            templates = [group[part] for part in parts if part in group]
+            templates += [one["spec"]["template"]] if "template" in one["spec"] else []
+            found += [_here(t["spec"]["containers"][0]["command"]) for t in templates]
+    assert len(found) >= 6
+    return found
+
+
+def _here(command: list[str]) -> tuple[str, ...]:
+    """With this machine's templates: vLLM looks whether they are there."""
+    return tuple(w.replace("/usr/share/seekserve/templates", str(TEMPLATES)) for w in command)
+
+
 @pytest.mark.skipif(not vllm_parser.INSTALLED, reason="no vLLM here to ask")
 def test_vllm_takes_the_command_of_every_rung_on_every_hardware() -> None:
     commands: list[tuple[str, ...]] = []
@@ -119,6 +143,7 @@ def test_vllm_takes_the_command_of_every_rung_on_every_hardware() -> None:
                 for command in climbed(alone, hardware).plan.commands:
                     commands.append(command.argv)
                     names |= command.env.keys()
+    commands += rendered()
     answers = vllm_parser.ask(commands, names)
     refused = {
         error: argv

@@ -53,15 +53,16 @@ def node_commands(
     master: str = "MASTER_ADDR",
     ray: bool = False,
     revision: str = "",
+    templates: Path = TEMPLATES,
 ) -> tuple[NodeCommand, ...]:
     """One command for each node; node 0 serves, on `uds` where given, and has the address `master`.
 
-    `model` (a folder, say) stands in for the repository, `revision` for the commit that the catalog pins.
-    With `ray`, RAY_HEAD runs on node 0 first.
+    `model` (a folder, say) stands in for the repository, `revision` for the commit that the catalog pins,
+    `templates` for the folder of chat templates here. With `ray`, RAY_HEAD runs on node 0 first.
     """
     ray = plan.layout.nodes > 1 and (ray or plan.version < NATIVE_NODES)
     names: dict[str, Flag] = {"served-model-name": list(served_as)} if served_as else {}
-    flags = names | engine_flags(plan, catalog)
+    flags = names | engine_flags(plan, catalog, templates)
     flags |= revision_flags("" if model else revision or pinned(plan), flags)
     env = engine_environment(plan)
     commands = []
@@ -81,10 +82,10 @@ def words(flags: Mapping[str, Flag]) -> tuple[str, ...]:
     return tuple(word for name, value in flags.items() for word in flag_words(name, value))
 
 
-def engine_flags(plan: Plan, catalog: Catalog) -> dict[str, Flag]:
+def engine_flags(plan: Plan, catalog: Catalog, templates: Path = TEMPLATES) -> dict[str, Flag]:
     """The engine's flags that are the same on every node; the catalog's win over what is computed."""
-    flags = _parallel(plan.layout) | _memory(plan) | _weights(plan, catalog) | _chat(plan)
-    flags |= _kernels(plan) | _front(plan) | _catalog_args(plan)
+    flags = _parallel(plan.layout) | _memory(plan) | _weights(plan, catalog)
+    flags |= _chat(plan, templates) | _kernels(plan) | _front(plan) | _catalog_args(plan)
     return flags
 
 
@@ -194,7 +195,7 @@ def _weights(plan: Plan, catalog: Catalog) -> dict[str, Flag]:
     return flags
 
 
-def _chat(plan: Plan) -> dict[str, Flag]:
+def _chat(plan: Plan, templates: Path) -> dict[str, Flag]:
     """Parsers, tokenizer and template of the family's chat format, by vLLM's own names."""
     family = plan.subject.family
     if family is None:
@@ -207,7 +208,7 @@ def _chat(plan: Plan) -> dict[str, Flag]:
     if family.tokenizer_mode:
         flags["tokenizer-mode"] = family.tokenizer_mode
     if family.chat_template:
-        flags["chat-template"] = str(TEMPLATES / f"{family.chat_template}.jinja")
+        flags["chat-template"] = str(templates / f"{family.chat_template}.jinja")
     return flags
 
 

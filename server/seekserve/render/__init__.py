@@ -1,0 +1,1 @@
+"""What is asked for and planned -> the files that start it: values in, texts out."""

@@ -1,0 +1,170 @@
+"""The verb: what it writes, what it leaves alone, and what it says to wrong input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from seekserve.cli import cli
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["render", *words])
+
+
+def test_one_file_goes_to_stdout() -> None:
+    done = run("compose", "--tier", "demo")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("# seekserve's tier demo") and "\nservices:\n" in done.stdout
+    assert "seekserve render compose --tier demo\n" in done.stdout
+
+
+def test_a_folder_is_written_said_and_not_written_over(tmp_path: Path) -> None:
+    words = ("systemd", "--tier", "cpu", "-o", str(tmp_path / "out"))
+    done = run(*words)
+    unit = tmp_path / "out" / "seekserve.service"
+    assert done.exit_code == 0 and unit.exists()
+    assert f"wrote {unit}" in done.stdout and "Next: " in done.stdout
+    assert run(*words).exit_code == 0, "the same again changes nothing"
+    unit.write_text("mine")
+    done = run(*words)
+    assert done.exit_code == 2
+    assert "seekserve.service" in done.stderr and "--force" in done.stderr
+    assert unit.read_text() == "mine"
+    assert run(*words, "--force").exit_code == 0
+    assert unit.read_text() != "mine"
+
+
+def test_a_tier_file_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "two.yaml"
+    path.write_text("tier: Two nodes!\nengine: {model: demo}\n")
+    out = tmp_path / "out"
+    done = run("slurm", "--tier", str(path), "--nodes", "2", "-o", str(out))
+    assert done.exit_code == 0, done.stderr
+    assert sorted(p.name for p in out.iterdir()) == [
+        "head.sh",
+        "node.sh",
+        "seekserve.sbatch",
+        "tier.yaml",
+    ]
+    done = run("compose", "--tier", str(path), "-o", str(out))
+    assert (out / "two-nodes.yaml").exists(), done.stderr
+
+
+WRONG = {
+    "no such kind": (("helm",), "nothing called 'helm'", "compose, kubernetes"),
+    "no such tier": (("compose", "--tier", "huge"), "no tier 'huge'", "Choose one of"),
+    "a tier file that is not there": (
+        ("compose", "--tier", "/no/tier.yaml"),
+        "no tier file",
+        "tiers",
+    ),
+    "no such card": (
+        ("compose", "--tier", "consumer", "--gpu", "rtx-9999"),
+        "no accelerator called 'rtx-9999'",
+        "seekserve gpus",
+    ),
+    "no count": (
+        ("compose", "--tier", "consumer", "--gpu", "rtx-4090:x"),
+        "no count of cards",
+        "rtx-4090:4",
+    ),
+    "no nodes": (("compose", "--tier", "flagship", "--nodes", "0"), "--nodes 0", "1 or more"),
+    "nodes below nothing": (("slurm", "--tier", "cpu", "--nodes", "-2"), "--nodes -2", "1 or more"),
+    "too many nodes": (
+        ("compose", "--tier", "flagship", "--gpu", "h200:8", "--nodes", "999"),
+        "999 nodes are more than the 128",
+        "",
+    ),
+    "nodes that the tier has not": (
+        ("compose", "--tier", "consumer", "--nodes", "3"),
+        "names no hardware of 3 nodes",
+        "--gpu NAME:COUNT",
+    ),
+    "what does not fit": (
+        ("compose", "--tier", "flagship", "--gpu", "rtx-3060-12g:1"),
+        "Nothing of the tier flagship fits",
+        "seekserve plan",
+    ),
+    "no such platform": (
+        ("compose", "--tier", "demo", "--platform", "quantum"),
+        "no platform 'quantum'",
+        "cuda, rocm",
+    ),
+    "another vendor's card": (
+        ("compose", "--tier", "consumer", "--gpu", "rtx-4090", "--platform", "rocm"),
+        "does not run on AMD ROCm",
+        "Leave --platform out",
+    ),
+    "a platform that the tier has nothing for": (
+        ("compose", "--tier", "consumer", "--platform", "tpu"),
+        "names no hardware of one node on Google TPU",
+        "rx-7900-xtx:1",
+    ),
+    "a card for a tier that is not planned": (
+        ("compose", "--tier", "demo", "--gpu", "rtx-4090"),
+        "nothing is planned for --gpu",
+        "Leave --gpu out",
+    ),
+    "memory of no card": (
+        ("compose", "--tier", "cpu", "--gpu-mem-gib", "64"),
+        "--gpu-mem-gib is the size of a card",
+        "leave both out",
+    ),
+    "memory that is none": (
+        ("compose", "--tier", "cpu", "--gpu", "cpu-amx", "--gpu-mem-gib", "-1"),
+        "is no size",
+        "GiB",
+    ),
+    "several files on stdout": (
+        ("compose", "--tier", "flagship", "--gpu", "a100-80g:8", "--nodes", "2"),
+        "flagship.head.yaml, flagship.worker.yaml",
+        "-o DIR",
+    ),
+    "Kubernetes for many kinds of hardware": (
+        ("kubernetes", "--tier", "enterprise", "-o", "out"),
+        "by one plan",
+        "a100-80g:4",
+    ),
+    "engines of somebody else's": (
+        ("compose", "--tier", "attach"),
+        "engines that already run",
+        "serve --engine",
+    ),
+    "devices of containers elsewhere": (
+        ("systemd", "--tier", "cpu", "--cdi"),
+        "about containers' devices",
+        "Leave them out",
+    ),
+    "CDI of another vendor": (
+        ("compose", "--tier", "consumer", "--platform", "rocm", "--cdi"),
+        "AMD ROCm",
+        "Leave --cdi out",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_is_answered_with_the_cause_and_the_mend(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, cause, mend = WRONG[name]
+    monkeypatch.chdir(tmp_path)
+    done = run(*words)
+    assert done.exit_code == 2, done.output
+    assert cause in done.stderr and mend in done.stderr
+    assert not done.stdout and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir()), "nothing is written"
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("compose", "--tier", "demo", "-o", str(tmp_path / "file" / "out"))
+    assert done.exit_code == 2
+    assert "Cannot write to" in done.stderr and "-o DIR" in done.stderr
+    (tmp_path / "demo.yaml").write_bytes(b"\xff\xfe")
+    done = run("compose", "--tier", "demo", "-o", str(tmp_path))
+    assert done.exit_code == 2 and "Traceback" not in done.stderr
+    assert (tmp_path / "demo.yaml").read_bytes() == b"\xff\xfe"
