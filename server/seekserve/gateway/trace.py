@@ -6,12 +6,14 @@ the place in the code, never the exception's text, which may hold a prompt.
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -65,7 +67,8 @@ class Trace:
 
 class Tracing:
     """ASGI middleware. `shapes` names the paths whose refusals are told in another shape than OpenAI's.
-    `settled` is told of every request that is over, and of its seconds.
+    `settled` is told of every request that is over, and of its seconds. `dues` are the seconds in which
+    a class is to have its first token.
     """
 
     def __init__(
@@ -75,9 +78,10 @@ class Tracing:
         log: Log,
         shapes: Callable[[str], Shape | None] = lambda path: None,
         settled: Callable[[Trace, float], None] = lambda trace, duration_s: None,
+        dues: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._app, self._metrics, self._log, self._shapes = app, metrics, log, shapes
-        self._settled = settled
+        self._settled, self._dues = settled, dues
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -122,19 +126,22 @@ class Tracing:
                 metrics.failovers.labels(trace.model, how).inc(times)
         if trace.route in _QUIET:
             return
+        whose = (trace.model, trace.key_class)
         metrics.duration.labels(trace.route, trace.model).observe(duration_s)
         if trace.queue_s is not None:
-            metrics.queue_wait.labels(trace.model, trace.key_class).observe(trace.queue_s)
+            metrics.queue_wait.labels(*whose).observe(trace.queue_s)
             if trace.expected_s and trace.queue_s >= TELLING_WAIT_S:
                 ratio = trace.expected_s / trace.queue_s
                 metrics.wait_error.labels(trace.key_class).observe(ratio)
         if trace.first_at is not None:
-            metrics.ttft.labels(trace.model).observe(trace.first_at - trace.started)
+            first_s = trace.first_at - trace.started
+            metrics.ttft.labels(*whose).observe(first_s)
+            metrics.late.labels(*whose).inc(first_s > self._dues.get(trace.key_class, math.inf))
         if pace := _pace(trace):
-            metrics.tpot.labels(trace.model).observe(pace)
+            metrics.tpot.labels(*whose).observe(pace)
         for kind in TOKEN_KINDS:
             if count := trace.tokens.get(kind):
-                metrics.tokens[kind].labels(trace.model).inc(count)
+                metrics.tokens[kind].labels(*whose).inc(count)
         self._log_line(trace, status, duration_s)
 
     def _log_line(self, trace: Trace, status: str, duration_s: float) -> None:
