@@ -50,7 +50,8 @@ LIVES = (
     ),
     Panel(
         "Ends that nobody asked for, an hour",
-        "exited by itself, fenced by the watch (it hung), stalled in a start. Good: none; three in an hour are "
+        "exited by itself, fenced by the watch (it hung), stalled in a start. Good: none; three "
+        "in an hour are "
         "a crash loop.",
         "short",
         (
@@ -112,7 +113,8 @@ WORK = (
     ),
     Panel(
         "Prompt tokens a second",
-        "Prompts read (prefill), cached ones included. Good: as many as are asked for; a plateau under load is "
+        "Prompts read (prefill), cached ones included. Good: as many as are asked for; a plateau "
+        "under load is "
         "the engine's limit.",
         "short",
         ((rate("vllm:prompt_tokens_total"), "{{engine}}"),),
@@ -161,7 +163,8 @@ PACE = (
     ),
     Panel(
         "Tokens a step",
-        "Prompt and generated tokens of one pass through the model. Good: large under load; that is what makes "
+        "Prompt and generated tokens of one pass through the model. Good: large under load; that "
+        "is what makes "
         "many streams cheap.",
         "short",
         (
@@ -185,7 +188,8 @@ PACE = (
     ),
     Panel(
         "Work at hand",
-        "Tokens that what runs will come to hold, of those the cache holds; and prompt tokens sent but not yet "
+        "Tokens that what runs will come to hold, of those the cache holds; and prompt tokens "
+        "sent but not yet "
         "read. Good: the first under 1.",
         "none",
         (

@@ -23,11 +23,13 @@ def figure(of: str) -> tuple[tuple[str, str], ...]:
 PLAN = (
     Panel(
         "Actual against planned",
-        "What an engine came to, divided by what was promised. Good: KV cache tokens from 0.75 on (1 and more is "
+        "What an engine came to, divided by what was promised. Good: KV cache tokens from 0.75 "
+        "on (1 and more is "
         "room), weights up to 1.1.",
         "percentunit",
         ((RATIO, "{{engine}} {{of}}"),),
         kind="bargauge",
+        bounds=((0, "red"), (0.75, "orange"), (0.9, "green")),
     ),
     Panel(
         "KV cache, tokens",
@@ -39,7 +41,7 @@ PLAN = (
     Panel(
         "Weights on one device",
         "Promised and actual. Good: within a few per cent.",
-        "decgbytes",
+        "gbytes",
         figure("weights_gib"),
     ),
     Panel(
@@ -51,12 +53,13 @@ PLAN = (
     ),
     Panel(
         "Cache booked, of what there is",
-        "KV tokens that what runs is expected to hold, and all there are. Good: booked below; at it, requests "
+        "KV tokens that what runs is expected to hold, and all there are. Good: booked below; at "
+        "it, requests "
         "wait here rather than being preempted there.",
         "short",
         (
             (f"max by (engine) (seekserve_tokens_in_flight{{{ONE}}})", "{{engine}} booked"),
-            (f"max by (engine) (seekserve_token_capacity{{{ONE}}})", "{{engine}} planned"),
+            (f"max by (engine) (seekserve_token_capacity{{{ONE}}})", "{{engine}} capacity"),
         ),
         12,
     ),
@@ -65,7 +68,8 @@ PLAN = (
 STARTS = (
     Panel(
         "Seconds of each stage",
-        "Of each engine's last start. Good: most of it in load; compile and warm-up short once their cache is "
+        "Of each engine's last start. Good: most of it in load; compile and warm-up short once "
+        "their cache is "
         "filled.",
         "s",
         (
@@ -100,14 +104,16 @@ STARTS = (
     ),
     Panel(
         "Work that leaves the engines",
-        "Cost in tokens (prompt and twice the answer) a second, as it was lately: what waits are foretold from. "
+        "Cost in tokens (prompt and twice the answer) a second, as it was lately: what waits are "
+        "foretold from. "
         "Good: level under load.",
         "short",
         (("sum by (instance) (seekserve_drain_tokens_per_second{§})", "{{instance}}"),),
     ),
     Panel(
         "Arithmetic, by vLLM's own estimate",
-        "Floating-point operations a second on one device, where vLLM counts them. Good: the planner's bound is "
+        "Floating-point operations a second on one device, where vLLM counts them. Good: the "
+        "planner's bound is "
         "the ceiling.",
         "flops",
         (
@@ -122,7 +128,8 @@ STARTS = (
 HOUSE = (
     Panel(
         "Processor",
-        "Of the gateway's process alone, in cores. Good: under 0.8; it is one event loop, and one core is its end.",
+        "Of the gateway's process alone, in cores. Good: under 0.8; it is one event loop, and "
+        "one core is its end.",
         "none",
         (("rate(process_cpu_seconds_total{§}[$__rate_interval])", "{{instance}}"),),
         6,
@@ -173,6 +180,7 @@ HOUSE = (
         ),
         8,
         "stat",
+        ((-9999, "red"), (2, "orange"), (14, "green")),
         height=5,
     ),
     Panel(

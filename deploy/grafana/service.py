@@ -27,6 +27,13 @@ def both(name: str, by: str = "class", where: str = MINE) -> tuple[tuple[str, st
     )
 
 
+def recorded(name: str, *shares: str) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (f"max by (class) (class:seekserve_{name}:{p}_5m{{{MINE}}})", f"{{{{class}}}} {p}")
+        for p in shares
+    )
+
+
 AT_A_GLANCE = (
     Panel(
         "Engines ready",
@@ -36,6 +43,7 @@ AT_A_GLANCE = (
         (('sum(seekserve_engine_state{§,state="ready"})', "ready"),),
         4,
         "stat",
+        ((0, "red"), (1, "green")),
         height=4,
     ),
     Panel(
@@ -45,12 +53,14 @@ AT_A_GLANCE = (
         ((f"1 - max by (class) ({LATE}1h{{{MINE}}})", "{{class}}"),),
         5,
         "stat",
+        ((0, "red"), (0.95, "orange"), (0.99, "green")),
         height=4,
         most=1,
     ),
     Panel(
         "Requests a second",
-        "Answered, refused or broken, health and operators' pages left out.",
+        "Answered, refused or broken, health and operators' pages left out. Good: what you know "
+        "your users to ask.",
         "reqps",
         (('sum(rate(seekserve_requests_total{§,route!~"ops|health"}[$__rate_interval]))', "all"),),
         3,
@@ -59,7 +69,8 @@ AT_A_GLANCE = (
     ),
     Panel(
         "Refused for want of room",
-        "Share of requests that got 503 in the last five minutes. Good: under 5 %, which clients' retries hide.",
+        "Share of requests that got 503 in the last five minutes. Good: under 5 %, which "
+        "clients' retries hide.",
         "percentunit",
         ((f"max by (class) (class:seekserve_refused:ratio_rate5m{{{MINE}}})", "{{class}}"),),
         5,
@@ -80,7 +91,7 @@ AT_A_GLANCE = (
     ),
     Panel(
         "In the house now",
-        "Requests inside the gateway: waiting here, or at an engine.",
+        "Requests inside the gateway, and how many of them wait here. Good: waiting at 0.",
         "short",
         (
             ("sum(seekserve_requests_in_flight{§})", "requests"),
@@ -98,7 +109,7 @@ SPEED = (
         "From a request's arrival to its first token, the wait for a place included. Good: p95 under the "
         "class's ttft_target_s (5 s for enterprise and 10 s for public where the tier says nothing else).",
         "s",
-        both("seekserve_time_to_first_token_seconds"),
+        recorded("time_to_first_token_seconds", "p99", "p95", "p50"),
         12,
     ),
     Panel(
@@ -106,7 +117,7 @@ SPEED = (
         "Mean of each stream after its first token. Good: under 0.1 s (10 tokens a second); a quick reader "
         "takes in seven.",
         "s",
-        both("seekserve_time_per_output_token_seconds"),
+        recorded("time_per_output_token_seconds", "p95", "p50"),
         12,
         bounds=((0.1, "orange"), (0.2, "red")),
     ),
@@ -115,11 +126,12 @@ SPEED = (
         "Time in line here before an engine took the request. Good: far under the time to first token; near "
         "it the machine is too small for what is asked.",
         "s",
-        both("seekserve_queue_wait_seconds"),
+        recorded("queue_wait_seconds", "p95", "p50"),
     ),
     Panel(
         "Waiting here",
-        "Requests in line, by class. Good: 0 most of the time; a line that stands is load that does not go away.",
+        "Requests in line, by class. Good: 0 most of the time; a line that stands is load that "
+        "does not go away.",
         "short",
         ((f"sum by (class) (seekserve_queue_depth{{{MINE}}})", "{{class}}"),),
         stacked=True,
@@ -136,12 +148,12 @@ SPEED = (
 OUTCOMES = (
     Panel(
         "Requests by status",
-        "499: the client left. Good: 200 and 499; 503 is a refusal, 502 an engine's fault, 500 a defect of ours.",
+        "499: the client left. Good: 200 and 499; 503 is a refusal, 502 an engine's fault, 500 a "
+        "defect of ours.",
         "reqps",
         (
             (
-                "sum by (status) (rate(seekserve_requests_total"
-                '{§,route!~"ops|health"}[$__rate_interval]))',
+                "sum by (status) (status:seekserve_requests:rate5m{§})",
                 "{{status}}",
             ),
         ),
@@ -161,7 +173,8 @@ OUTCOMES = (
     ),
     Panel(
         "Streams broken, and saved",
-        "Broken: ended by an engine's loss. Saved: sent elsewhere, again from the start or continued where the "
+        "Broken: ended by an engine's loss. Saved: sent elsewhere, again from the start or "
+        "continued where the "
         "stream was. Good: nothing; when an engine is lost, saved ones alone.",
         "reqps",
         (
@@ -174,7 +187,8 @@ OUTCOMES = (
     ),
     Panel(
         "Whole requests",
-        "From arrival to the last byte: as much what was asked as how fast it came. Good: as it was last week.",
+        "From arrival to the last byte: as much what was asked as how fast it came. Good: as it "
+        "was last week.",
         "s",
         both("seekserve_request_duration_seconds", "route", "§"),
         12,
@@ -204,7 +218,8 @@ def burn(of: str, budget: float) -> tuple[tuple[str, str], ...]:
 OBJECTIVES = (
     Panel(
         "Burn of the objective: first tokens",
-        "How many times faster than allowed the budget (1 % late) is used. Good: under 1; at 14.4 for an hour "
+        "How many times faster than allowed the budget (1 % late) is used. Good: under 1; at "
+        "14.4 for an hour "
         "a month's budget is gone in two days.",
         "none",
         burn(LATE, 0.01),

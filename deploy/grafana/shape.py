@@ -53,7 +53,10 @@ class Panel:
                 self._target(letter, *one)
                 for letter, one in zip("ABCDEFGH", self.targets, strict=False)
             ],
-            "fieldConfig": {"defaults": self._defaults(), "overrides": _overrides()},
+            "fieldConfig": {
+                "defaults": self._defaults(),
+                "overrides": _overrides() if self.kind == "timeseries" else [],
+            },
             "options": OPTIONS[self.kind],
         }
 
@@ -217,7 +220,9 @@ def _overrides() -> list[dict[str, Any]]:
         for name, colour in COLOURS.items()
     ]
     dashes = {"fill": "dash", "dash": [6, 6]}
-    faint = _override("/(p50|promised|planned|wanted|target)$/", "custom.lineStyle", dashes)
+    faint = _override(
+        "/(p50|promised|planned|wanted|target|capacity)$/", "custom.lineStyle", dashes
+    )
     return [*coloured, faint]
 
 

@@ -16,7 +16,8 @@ def tokens(kind: str) -> str:
 SHARES = (
     Panel(
         "Share used against promised",
-        "Share of the sequences in flight that are of a class, and what it is promised. Good: under full demand "
+        "Share of the sequences in flight that are of a class, and what it is promised. Good: "
+        "under full demand "
         "the two meet; idle capacity is lent.",
         "percentunit",
         (
@@ -41,7 +42,8 @@ SHARES = (
     ),
     Panel(
         "Waiting, and their target",
-        "p95 of the wait for a place, and in how many seconds the class is to have its first token. Good: well "
+        "p95 of the wait for a place, and in how many seconds the class is to have its first "
+        "token. Good: well "
         "under it.",
         "s",
         (
@@ -83,7 +85,8 @@ USE = (
     ),
     Panel(
         "Thinking",
-        "Share of what was generated that was reasoning. Good: what the work is worth; a class that only thinks "
+        "Share of what was generated that was reasoning. Good: what the work is worth; a class "
+        "that only thinks "
         "wants a budget for it.",
         "percentunit",
         ((f"{tokens('reasoning')} / {tokens('completion')}", "{{class}}"),),
@@ -91,7 +94,8 @@ USE = (
     ),
     Panel(
         "Tokens by key",
-        "Read and made since the server's start, of the twenty keys that used most. Good: nobody you do not know.",
+        "Read and made since the server's start, of the twenty keys that used most. Good: nobody "
+        "you do not know.",
         "short",
         (("topk(21, sum by (key) (seekserve_key_tokens{§}))", "{{key}}"),),
         16,
@@ -102,7 +106,8 @@ USE = (
 MONEY = (
     Panel(
         "Cost an hour",
-        "What requests cost at the tier's prices, by class. Good: what you planned for; 0 where no prices are set.",
+        "What requests cost at the tier's prices, by class. Good: what you planned for; 0 where "
+        "no prices are set.",
         "short",
         (
             (
@@ -121,7 +126,8 @@ MONEY = (
     ),
     Panel(
         "Of the monthly budget",
-        "Share of its budget that a key has spent. Good: no more than the month has gone; at 100 % it gets 402.",
+        "Share of its budget that a key has spent. Good: no more than the month has gone; at 100 "
+        "% it gets 402.",
         "percentunit",
         (
             (
@@ -136,12 +142,14 @@ MONEY = (
     ),
     Panel(
         "Refused by a key's own limits",
-        "Budget spent (402), and requests, tokens or places of a key used up (429). Good: little; much of it is "
+        "Budget spent (402), and requests, tokens or places of a key used up (429). Good: "
+        "little; much of it is "
         "a client that does not heed Retry-After.",
         "reqps",
         (
             (
-                f"sum by (class, reason) (rate(seekserve_rejections_total{{{MINE},{CAPS}}}[$__rate_interval]))",
+                f"sum by (class, reason) "
+                f"(rate(seekserve_rejections_total{{{MINE},{CAPS}}}[$__rate_interval]))",
                 "{{class}} {{reason}}",
             ),
         ),
@@ -172,6 +180,7 @@ MONEY = (
             ),
         ),
         kind="bargauge",
+        bounds=((0, "red"), (2, "orange"), (7, "green")),
     ),
 )
 
