@@ -17,6 +17,7 @@ from tests.watch import shipped
 from tests.watch.shipped import PROMETHEUS, RULES
 
 CASES = sorted((Path(__file__).parent / "rules").glob("*.yml"))
+README = (shipped.ROOT / "README.md").read_text()
 RUNBOOK = (PROMETHEUS / "runbook.md").read_text()
 
 
@@ -95,6 +96,7 @@ async def test_every_metric_exists(engine: FakeEngine, tmp_path: Path) -> None:
     exprs = [rule["expr"] for rule in shipped.rules()] + [t.expr for t in shipped.targets()]
     named = {name for expr in exprs for name in shipped.metrics(expr)}
     named |= shipped.metrics(" ".join(re.findall(r"`([^`]+)`", RUNBOOK)))
+    named |= shipped.metrics(" ".join(re.findall(r"`(seekserve_\w+)`", README)))
     assert len(named) > 70
     assert {
         name for name in named if shipped.bare(name) not in known and name not in known
