@@ -9,7 +9,6 @@ CLASS = Variable("class", "Class", 'label_values(seekserve_share_promised{job="s
 MINE = '§,class=~"$class"'
 LATE = "class:seekserve_first_tokens_late:ratio_rate"
 SLOW = "class:seekserve_slow_streams:ratio_rate"
-BROKEN = 'reason=~"engine_(error|lost|silent|aborted|unreachable)|internal_error"'
 
 
 def quantile(share: float, name: str, by: str = "class", where: str = MINE) -> str:
@@ -179,7 +178,7 @@ OUTCOMES = (
         "reqps",
         (
             (
-                f"sum(rate(seekserve_rejections_total{{§,{BROKEN}}}[$__rate_interval]))",
+                "sum(instance:seekserve_broken:rate5m{§})",
                 "broken",
             ),
             ("sum by (how) (rate(seekserve_failovers_total{§}[$__rate_interval]))", "{{how}}"),

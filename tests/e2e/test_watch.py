@@ -27,6 +27,7 @@ EMPTY = {
     "hardware: Old settings in force: {{instance}} certificate": "it serves without TLS",
     "service: Wait foretold against wait": "nobody waits for half a second",
     "service: Streams broken, and saved: {{how}}": "no engine is lost",
+    "engine: Starts, an hour: {{engine}} left out": "no engine has answered wrongly",
     "engine: Prefix cache hits": "its kind of attention has no prefix cache on a CPU",
     "engine:vllm_prefix_cache_hits:ratio_rate5m": "its kind of attention has no prefix cache on a CPU",
     "tenants: Prompts from the cache": "its kind of attention has no prefix cache on a CPU",
