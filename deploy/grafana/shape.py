@@ -13,8 +13,8 @@ COLOURS = {  # of classes, outcomes and states: the same on every panel
     "public": "green",
     "batch": "orange",
     "200": "green",
-    "499": "#808080",
     "4\\d\\d": "yellow",
+    "499": "#808080",  # after the rest of its kind: the last that matches holds
     "5\\d\\d": "red",
     "ready": "green",
     "exited": "orange",

@@ -52,12 +52,17 @@ def test_alerts_fire_and_keep_quiet(cases: Path) -> None:
 
 
 def test_every_alert_has_a_firing_and_a_quiet_case() -> None:
-    fires, quiet = set(), set()
+    fires: set[str] = set()
+    quiet: set[str] = set()
     for path in CASES:
         for case in yaml.safe_load(path.read_text())["tests"]:
             for one in case["alert_rule_test"]:
                 (fires if one["exp_alerts"] else quiet).add(one["alertname"])
     assert fires == quiet == set(shipped.alerts())
+
+
+def test_the_readme_counts_them() -> None:
+    assert f"{len(shipped.alerts())} alerts" in README
 
 
 def test_every_alert_says_what_it_is() -> None:
