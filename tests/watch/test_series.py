@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from seekserve import tls
+from seekserve.engine.engine import State
 from seekserve.gateway.disk import Disk
 from seekserve.log import Log
 from seekserve.metrics import OTHERS, TOP_KEYS, top
 from seekserve.settings import Prices, Tenancy
+from tests.engine.test_engine import launched, living
+from tests.engine.test_fenced import afflict, fenced, ready
 from tests.support import FakeEngine, Gate, config, gateway, until
 from tests.test_reloading import Files
 from tests.test_tls import certify
@@ -200,3 +205,20 @@ async def test_an_engine_that_is_lost_is_counted(mortal: FakeEngine) -> None:
         await until(seen, "the loss to be seen")
         figures = await gate.figures()
         assert figures[f"seekserve_engine_stage{{engine={name},stage=connect}}"] == 1
+
+
+async def test_lives_are_counted_by_how_they_end(tmp_path: Path) -> None:
+    async with ready(tmp_path) as life:
+        os.kill(life.births[0], signal.SIGKILL)
+        await fenced(life)
+        await afflict(life, "html")
+        life.engine.doubt()
+        await until(lambda: life.engine.snapshot.restarts == 2, "the second end")
+        assert life.engine.snapshot.ends == {"exited": 1, "fenced": 1, "stalled": 0}
+
+
+async def test_a_start_that_stalls_is_counted(tmp_path: Path) -> None:
+    life = launched(tmp_path, "--ready-after", "300", stall_s=1)
+    async with living(life):
+        failed = await life.becomes(State.FAILED)
+        assert failed.ends == {"exited": 0, "fenced": 0, "stalled": 1}
