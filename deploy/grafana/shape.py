@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 OURS = 'job="seekserve",instance=~"$instance"'
 COLUMNS = 24
-COLOURS = {  # of classes, outcomes and states: the same on every panel
-    "enterprise": "blue",
-    "public": "green",
-    "batch": "orange",
-    "200": "green",
-    "4\\d\\d": "yellow",
-    "499": "#808080",  # after the rest of its kind: the last that matches holds
-    "5\\d\\d": "red",
-    "ready": "green",
-    "exited": "orange",
-    "fenced": "red",
-    "stalled": "purple",
+COLOURS = {  # by what a legend begins with: the same on every panel
+    "{{class}}": {"enterprise": "blue", "public": "green", "batch": "orange"},
+    "{{status}}": {  # the last that matches holds
+        "200": "green",
+        "4\\d\\d": "yellow",
+        "499": "#808080",
+        "5\\d\\d": "red",
+    },
+    "{{how}}": {"exited": "orange", "fenced": "red", "stalled": "purple"},
 }
+DASHED = ("p50", "promised", "planned", "wanted", "target", "capacity")
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Panel:
             ],
             "fieldConfig": {
                 "defaults": self._defaults(),
-                "overrides": _overrides() if self.kind == "timeseries" else [],
+                "overrides": self._overrides(),
             },
             "options": OPTIONS[self.kind],
         }
@@ -90,6 +89,11 @@ class Panel:
         else:
             defaults["color"] = {"mode": "thresholds"}
         return defaults
+
+    def _overrides(self) -> list[dict[str, Any]]:
+        if self.kind != "timeseries":
+            return []
+        return _overrides([legend for _, legend in self.targets])
 
     def _lines(self) -> dict[str, Any]:
         return {
@@ -214,16 +218,20 @@ def _variable(one: Variable) -> dict[str, Any]:
     }
 
 
-def _overrides() -> list[dict[str, Any]]:
+def _overrides(legends: Sequence[str]) -> list[dict[str, Any]]:
     coloured = [
         _override(f"/^{name}\\b/", "color", {"mode": "fixed", "fixedColor": colour})
-        for name, colour in COLOURS.items()
+        for start, names in COLOURS.items()
+        if any(legend.startswith(start) for legend in legends)
+        for name, colour in names.items()
     ]
     dashes = {"fill": "dash", "dash": [6, 6]}
-    faint = _override(
-        "/(p50|promised|planned|wanted|target|capacity)$/", "custom.lineStyle", dashes
-    )
-    return [*coloured, faint]
+    dashed = [
+        _override(f"/{end}$/", "custom.lineStyle", dashes)
+        for end in DASHED
+        if any(legend.endswith(end) for legend in legends)
+    ]
+    return coloured + dashed
 
 
 def _override(regex: str, name: str, value: object) -> dict[str, Any]:
