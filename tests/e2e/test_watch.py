@@ -17,7 +17,8 @@ import yaml
 from tests.e2e.server import MODEL, OPS_TOKEN, Served, free_port
 from tests.watch import shipped
 
-PATIENCE_S = 60
+PATIENCE_S = 120
+SCRAPE_S = 1
 CLASSES = ("enterprise", "public", "batch")
 EMPTY = {
     "hardware: Weights on one device": "the demo's few megabytes are too light for vLLM to tell",
@@ -61,7 +62,9 @@ def running(folder: Path, served: Served) -> Iterator[Asking]:
     """Prometheus with the shipped configuration, but for its pace and where things lie."""
     program, port = shipped.program("prometheus"), free_port()
     page = yaml.safe_load((shipped.PROMETHEUS / "prometheus.yml").read_text())
-    page["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    page["global"] = dict.fromkeys(
+        ("scrape_interval", "scrape_timeout", "evaluation_interval"), f"{SCRAPE_S}s"
+    )
     page["rule_files"] = [str(shipped.PROMETHEUS / path) for path in page["rule_files"]]
     (job,) = page["scrape_configs"]
     job["authorization"]["credentials_file"] = str(folder / "ops_token")
@@ -125,7 +128,8 @@ def keys(server: Served) -> Iterator[dict[str, str]]:
 def talk(server: Served, keys: dict[str, str]) -> None:
     """A stream for each class, and what is refused."""
     with server.client() as client:
-        for name, key in (*keys.items(), ("nobody", "sk-wrong")):
+        again = ("watch-slow", keys["watch-slow"])
+        for name, key in (*keys.items(), again, again, ("nobody", "sk-wrong")):
             said = {"model": MODEL, "stream": True, "max_tokens": 40}
             said |= {"messages": [{"role": "user", "content": "What is 17 + 25?"}]}
             bearer = {"authorization": f"Bearer {key}"}
@@ -151,6 +155,7 @@ def test_every_expression_shows_what_it_can(
     deadline = time.monotonic() + PATIENCE_S
     while wanted and time.monotonic() < deadline:
         talk(server, keys)
+        time.sleep(SCRAPE_S)
         wanted = {where: expr for where, expr in wanted.items() if not asking.shows(expr)}
     assert wanted == {}, "no data"
     shown = [w for w, expr in expressions().items() if among(w, EMPTY) and asking.shows(expr)]
