@@ -234,6 +234,8 @@ async def gateway(
         settings = settings.model_copy(update={"listen": listen})
         closing, certificate = Closing(), tls.certificate(settings.listen, log)
         apps = build(settings, fleet, log, closing, renewal)
+        if certificate:
+            apps.watch(certificate.gauges)
         server = Prompt(apps.api, settings, closing, certificate, log)
         async with Side(apps.ops, door) as side:
             task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -39,8 +39,8 @@ async def test_counts_of_one_request(gate: Gate) -> None:
     ok = "seekserve_requests_total{finish=stop,model=fake,route=chat,status=200}"
     assert figures[ok] == 1
     for kind, count in {"prompt": 12, "cached": 8, "reasoning": 3, "completion": 6}.items():
-        assert figures[f"seekserve_{kind}_tokens_total{{model=fake}}"] == count
-    assert figures["seekserve_time_to_first_token_seconds_count{model=fake}"] == 1
+        assert figures[f"seekserve_{kind}_tokens_total{{class=public,model=fake}}"] == count
+    assert figures["seekserve_time_to_first_token_seconds_count{class=public,model=fake}"] == 1
     assert figures["seekserve_queue_wait_seconds_count{class=public,model=fake}"] == 1
 
 

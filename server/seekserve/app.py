@@ -9,7 +9,7 @@ what operators use (`opsapp`), which clients cannot reach.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ from seekserve.gateway.guard import Guard
 from seekserve.gateway.trace import Tracing, trace_of
 from seekserve.house import House
 from seekserve.log import Log
-from seekserve.metrics import Metrics
+from seekserve.metrics import Metrics, Reading
 from seekserve.reloading import Reloading, Renewal
 
 
@@ -54,13 +54,14 @@ class Front:
 
 class Apps(NamedTuple):
     """What clients are served; what operators are, on the socket and (reading alone) over TCP; and what
-    SIGHUP does. The API's lifespan is the server's.
+    SIGHUP does. The API's lifespan is the server's. `watch` adds gauges of what was made beside them.
     """
 
     api: Front
     ops: Starlette
     scrape: Starlette
     hangup: Callable[[], Awaitable[None]]
+    watch: Callable[[Callable[[], Iterable[Reading]]], None]
 
 
 def build(
@@ -84,12 +85,14 @@ def build(
 
     reloading = Reloading(config, house.keys.reload, renewal, adopt)
     actions = Actions(fleet, log, reload=reloading, restart=partial(renewed, fleet))
+    house.metrics.watch(actions.gauges)
     changes = KeyDesk(config.state_dir / keyfile.NAME, log, house.keys.reload)
     return Apps(
         api=front,
         ops=opsapp.build(desk, actions, changes, log, Metrics(_unseen())),
         scrape=opsapp.scrape(desk, config, log, Metrics(_unseen())),
         hangup=actions.hangup,
+        watch=house.metrics.watch,
     )
 
 
@@ -134,6 +137,7 @@ def _framed(house: House, config: Config, hot: Mapping[str, Endpoint]) -> FastAP
                 shapes=anthropic.shape,
                 settled=house.settle,
                 enter=house.enter,
+                dues={name: one.ttft_target_s for name, one in config.tier.classes.items()},
             ),
             Middleware(Guard, ring=lambda: house.keys.ring, tier=config.tier),
             Middleware(LastOrders, closing=house.closing),

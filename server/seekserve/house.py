@@ -20,6 +20,7 @@ from seekserve.gateway.admission import Admission
 from seekserve.gateway.caps import Caps
 from seekserve.gateway.closing import Closing
 from seekserve.gateway.context import Context
+from seekserve.gateway.disk import Disk
 from seekserve.gateway.gauges import gauges
 from seekserve.gateway.keywatch import KeyWatch
 from seekserve.gateway.ledger import Ledger
@@ -54,7 +55,9 @@ class House:
         self.ledger = Ledger(config.state_dir, tier, log)
         self._spans = _exporter(log) if config.spans else None
         self._caps.spent = self.ledger.spent
-        for read in (self.keys.gauges, self._caps.gauges, self.ledger.gauges, self._gauges):
+        self._disk = Disk(config.state_dir)
+        told = (self.keys, self._caps, self.ledger, self._disk)
+        for read in (*(one.gauges for one in told), self._gauges):
             self.metrics.watch(read)
         self.gateway = self._gateway(config)
         fleet.witness(lambda engine: self.gateway.seen(engine))
@@ -63,7 +66,8 @@ class House:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Engines begin to start on the way in, and have ended on the way out."""
-        async with self._spans or nullcontext(), self.ledger, self.fleet, self.keys:
+        spans = self._spans or nullcontext()
+        async with spans, self.ledger, self._disk, self.fleet, self.keys:
             yield
             self._upstream.close()
 

@@ -6,7 +6,7 @@ invent becomes a label, so the number of series is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -25,6 +25,9 @@ TOKEN_KINDS = ("prompt", "cached", "reasoning", "completion")
 
 Reading = tuple[str, str, tuple[str, ...], Sequence[tuple[tuple[str, ...], float]]]
 """Name (a counter's ends in _total), help, label names, and rows of label values and value."""
+TOP_KEYS = 20
+"""Keys that a series names; the others are one row, so that ten thousand keys are no ten thousand series."""
+OTHERS = "(others)"
 
 
 class Metrics:
@@ -57,13 +60,19 @@ class Metrics:
         self.ttft = self._histogram(
             "time_to_first_token_seconds",
             "From the request's arrival to the first token sent, queue included.",
-            ("model",),
+            ("model", "class"),
             TTFT_BUCKETS,
+        )
+        self.late = Counter(
+            "seekserve_first_tokens_late",
+            "First tokens that came later than the ttft_target_s of their class.",
+            ("model", "class"),
+            registry=registry,
         )
         self.tpot = self._histogram(
             "time_per_output_token_seconds",
             "Mean time between a stream's tokens after its first.",
-            ("model",),
+            ("model", "class"),
             TPOT_BUCKETS,
         )
         self.queue_wait = self._histogram(
@@ -115,7 +124,15 @@ class Metrics:
         return Histogram(f"seekserve_{name}", text, labels, buckets=buckets, registry=self.registry)
 
     def _tokens(self, kind: str, text: str) -> Counter:
-        return Counter(f"seekserve_{kind}_tokens", text, ("model",), registry=self.registry)
+        name, labels = f"seekserve_{kind}_tokens", ("model", "class")
+        return Counter(name, text, labels, registry=self.registry)
+
+
+def top(of_keys: Mapping[str, float]) -> list[tuple[tuple[str, ...], float]]:
+    """Rows for the keys with most, and one for the sum of the others."""
+    most = sorted(of_keys.items(), key=lambda one: one[1], reverse=True)
+    rest = sum(value for _, value in most[TOP_KEYS:])
+    return [((name,), float(value)) for name, value in (*most[:TOP_KEYS], (OTHERS, rest))]
 
 
 class _Live(Collector):

@@ -78,6 +78,8 @@ async def _serve(
         certificate, closing = tls.certificate(config.listen, log), Closing()
         fleet = assemble(config, log, launching)
         apps = build(config, fleet, log, closing, renewing(fleet, log))
+        if certificate:
+            apps.watch(certificate.gauges)
         server = Server(apps.api, config, closing, certificate, log)
         server.stopping, server.draining = screen.stopping, _telling(screen, log)
         _settle_memory()

@@ -7,16 +7,22 @@ do not fit leave the old one in force, and the log says why.
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
+import re
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, Self
 
 from seekserve.errors import ConfigError
 from seekserve.log import Log
+from seekserve.metrics import Reading
 from seekserve.settings import Listen
 
 LOOK_S = 2.0
+VERSION, VALIDITY, UTC_TIME = 0xA0, 3, 0x17  # of X.509's DER (RFC 5280): tag, place, tag
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -29,6 +35,7 @@ class Certificate:
         self._cert, self._key, self._log, self._look_s = cert, key, log, look_s
         self._stamp, self._fault = _stamp(cert, key), ""
         self.context = read(cert, key)
+        self._ends = ends_at(cert)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._watch())
@@ -48,9 +55,26 @@ class Certificate:
                 self._log.event("certificate_failed", why=error.message, in_force="the one before")
             self._fault = error.message
             return False
-        self._fault = ""
+        self._fault, self._ends = "", ends_at(self._cert)
         self._log.event("certificate_read", file=self._cert.name)
         return True
+
+    def gauges(self) -> list[Reading]:
+        ends = [] if self._ends is None else [((), self._ends)]
+        return [
+            (
+                "certificate_expires_timestamp_seconds",
+                "When the certificate in force ends (Unix time).",
+                (),
+                ends,
+            ),
+            (
+                "certificate_failing",
+                "1 while new certificate files do not fit and the certificate before them stays in force.",
+                (),
+                [((), float(bool(self._fault)))],
+            ),
+        ]
 
     async def _watch(self) -> None:
         """A file that failed is tried again: its neighbour may have been written later."""
@@ -82,6 +106,35 @@ def read(cert: Path, key: Path) -> ssl.SSLContext:
     except OSError as error:  # changed since it was readable
         raise ConfigError(f"Cannot read {cert} and {key}: {error.strerror}.") from error
     return context
+
+
+def ends_at(cert: Path) -> float | None:
+    """When the first certificate of a file ends (Unix time), which is the server's own; None where that
+    cannot be read. ssl tells it only of a certificate that somebody presented, and that had not ended.
+    """
+    try:
+        found = _PEM.search(cert.read_bytes())
+        der = base64.b64decode(found[1]) if found else b""
+        whole = _parts(_parts(der)[0][1])  # signed part, algorithm, signature
+        fields = [part for part in _parts(whole[0][1]) if part[0] != VERSION]
+        (tag, text) = _parts(fields[VALIDITY][1])[1]  # not before, not after
+        form = "%y%m%d%H%M%SZ" if tag == UTC_TIME else "%Y%m%d%H%M%SZ"
+        return datetime.strptime(text.decode(), form).replace(tzinfo=UTC).timestamp()
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _parts(der: bytes) -> list[tuple[int, bytes]]:
+    """The values that stand in a row: tag and content of each (X.690, definite lengths)."""
+    parts, at = [], 0
+    while at < len(der):
+        tag, size, at = der[at], der[at + 1], at + 2
+        if size > 127:
+            more = size - 128
+            size, at = int.from_bytes(der[at : at + more]), at + more
+        parts.append((tag, der[at : at + size]))
+        at += size
+    return parts
 
 
 def _readable(path: Path, what: str, flag: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.e2e.server import KEY, MODEL, Served, serve
+from tests.e2e.server import KEY, MODEL, Served, free_port, serve
 
 NODE = Path(__file__).parent / "node"
 Node = Callable[[str], dict[str, Any]]
@@ -24,7 +24,7 @@ Node = Callable[[str], dict[str, Any]]
 def server() -> Iterator[Served]:
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("no vLLM is installed: make setup brings one")
-    with serve("--tier", "demo") as served:
+    with serve("--tier", "demo", ops_port=free_port()) as served:
         served.wait_ready()
         yield served
 

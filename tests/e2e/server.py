@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 
 KEY = "sk-e2e-0123456789abcdef"
+OPS_TOKEN = "ops-e2e-0123456789abcdef"
 MODEL = "deepseek-demo"
 START_S = 180
 
@@ -28,6 +29,7 @@ class Served:
     process: subprocess.Popen[bytes]
     port: int
     output: Path
+    ops_port: int = 0
 
     @property
     def root(self) -> str:
@@ -84,20 +86,25 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve(*flags: str, key: str = KEY) -> Iterator[Served]:
-    """Starts the console script's module with `flags`; on the way out it is sent Ctrl-C."""
+def serve(*flags: str, key: str = KEY, ops_port: int = 0) -> Iterator[Served]:
+    """Starts the console script's module with `flags`; on the way out it is sent Ctrl-C. With an `ops_port`
+    it answers scrapes there, to whoever has OPS_TOKEN.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "output.txt"
         env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
         env |= {"SEEKSERVE_API_KEY": key, "SEEKSERVE_STATE_DIR": folder, "TMPDIR": folder}
         command = [sys.executable, "-m", "seekserve", "serve", "--port", str(port), *flags]
+        if ops_port:
+            env |= {"SEEKSERVE_OPS_TOKEN": OPS_TOKEN}
+            command += ["--ops", f"127.0.0.1:{ops_port}"]
         with output.open("wb") as sink:
             process = subprocess.Popen(
                 command, env=env, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
             )
         try:
-            yield Served(process, port, output)
+            yield Served(process, port, output, ops_port)
         finally:
             stop(process)
 

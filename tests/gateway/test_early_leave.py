@@ -21,5 +21,5 @@ async def test_a_stream_cut_before_its_usage_is_charged(engine: FakeEngine, read
                     break
         await gate.at_rest()
         figures = await gate.figures()
-        assert figures["seekserve_prompt_tokens_total{model=fake}"] >= 100
-        assert read <= figures["seekserve_completion_tokens_total{model=fake}"] < 100
+        assert figures["seekserve_prompt_tokens_total{class=public,model=fake}"] >= 100
+        assert read <= figures["seekserve_completion_tokens_total{class=public,model=fake}"] < 100

@@ -119,6 +119,8 @@ class Ops:
         ]
         restarts = [((s.name,), float(s.restarts)) for s in snapshots]
         stages = [((s.name, stage), t) for s in snapshots for stage, t in s.stage_s.items()]
+        ends = [((s.name, how), float(count)) for s in snapshots for how, count in s.ends.items()]
+        reached = [((s.name, s.stage), 1.0) for s in snapshots if s.state is State.STARTING]
         figures = [
             ((s.name, of, kind), value)
             for s in snapshots
@@ -138,6 +140,18 @@ class Ops:
                 "How often an engine was started again.",
                 ("engine",),
                 restarts,
+            ),
+            (
+                "engine_ends_total",
+                "Lives of an engine that ended unasked: exited, fenced by the watch, stalled in a start.",
+                ("engine", "how"),
+                ends,
+            ),
+            (
+                "engine_stage",
+                "1 for the stage of a start that lasts.",
+                ("engine", "stage"),
+                reached,
             ),
             (
                 "engine_start_seconds",

@@ -16,6 +16,7 @@ from seekserve.engine.fleet import Fleet
 from seekserve.errors import StartError, UnknownName
 from seekserve.gateway.trace import trace_of
 from seekserve.log import Log
+from seekserve.metrics import Reading
 
 Reload = Callable[[bool], Awaitable[Sequence[str]]]
 """`True` starts the engines anew as well."""
@@ -27,11 +28,13 @@ class Actions:
         self._fleet, self._log = fleet, log
         self._do_reload, self._do_restart = reload, restart
         self._one = asyncio.Lock()
+        self._reloads = {"done": 0, "failed": 0}
+        self._failing = False
 
     async def reload(self, request: Request) -> Response:
         trace_of(request.scope).route = "ops"
         engines = request.query_params.get("engines", "") in ("1", "true")
-        return _told(await self._done("reload", "", lambda: self._do_reload(engines)))
+        return _told(await self._done("reload", "", lambda: self._reloaded(engines)))
 
     async def restart(self, request: Request) -> Response:
         trace_of(request.scope).route = "ops"
@@ -46,9 +49,34 @@ class Actions:
     async def hangup(self) -> None:
         """SIGHUP: a reload that nobody waits for, so the log alone says what came of it."""
         try:
-            await self._done("reload", "", lambda: self._do_reload(False))
+            await self._done("reload", "", lambda: self._reloaded(False))
         except StartError:
             return  # logged already
+
+    def gauges(self) -> list[Reading]:
+        counts = [((outcome,), float(count)) for outcome, count in self._reloads.items()]
+        return [
+            ("reloads_total", "Reloads by outcome.", ("outcome",), counts),
+            (
+                "reload_failing",
+                "1 while the last reload failed and the configuration before it stays in force.",
+                (),
+                [((), float(self._failing))],
+            ),
+        ]
+
+    async def _reloaded(self, engines: bool) -> Sequence[str]:
+        try:
+            changed = await self._do_reload(engines)
+        except StartError:
+            self._booked(failed=True)
+            raise
+        self._booked(failed=False)
+        return changed
+
+    def _booked(self, failed: bool) -> None:
+        self._reloads["failed" if failed else "done"] += 1
+        self._failing = failed
 
     async def _done(
         self, action: str, of: str, do: Callable[[], Awaitable[Sequence[str]]]

@@ -24,6 +24,8 @@ from seekserve.plan.promise import KV_TOKENS
 
 POLL_S = 0.25
 PROVE_S = 1.0  # between two tries of one that was found not to work
+ENDS = ("exited", "fenced", "stalled")
+"""How lives end that nobody asked to: by themselves, by the watch, or by a start that took too long."""
 
 
 class State(StrEnum):
@@ -39,7 +41,7 @@ class Snapshot:
     """What is known of an engine now. `stage_s` are seconds spent in each stage of the last start.
 
     `planned` and `actual` are figures of its last start by name (`startup.figure`): what the planner
-    promised, and what the engine said it came to.
+    promised, and what the engine said it came to. `ends` counts the lives that ended badly, by how.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Snapshot:
     actual: Mapping[str, float] = field(default_factory=dict)
     cause: str = ""
     todo: str = ""
+    ends: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ENDS, 0))
 
     def __repr__(self) -> str:
         stage = f"/{self.stage}" if self.state is State.STARTING else ""
@@ -135,6 +138,10 @@ class Engine:
     def _known(self, cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:
         return tuple(dataclasses.replace(card, manner=self._knows(card)) for card in cards)
 
+    def _ended(self, how: str) -> None:
+        ends = self.snapshot.ends
+        self.snapshot = dataclasses.replace(self.snapshot, ends={**ends, how: ends[how] + 1})
+
     def _become(self, state: State, **facts: object) -> None:
         before = self.snapshot
         self.snapshot = dataclasses.replace(before, state=state, since=time.monotonic(), **facts)  # type: ignore[arg-type]
@@ -158,6 +165,7 @@ class Attached(Engine):
             while True:
                 await self._until_listed(amiss)
                 amiss = await self._until_amiss()
+                self._ended("fenced")
                 restarts = self.snapshot.restarts + 1
                 self._become(State.STARTING, stage="connect", cause=amiss, restarts=restarts)
         finally:

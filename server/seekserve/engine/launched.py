@@ -164,6 +164,7 @@ class Launched(Engine):
             if exited.done():
                 self._exited(process, exited.result())
             else:
+                self._ended("fenced")
                 process.hurry(0.0)  # one that hangs does not hear; its requests wait for its end
                 self._blame(self._named(amiss.result()), [])
             self._become(State.STARTING, stage="wait")
@@ -200,6 +201,7 @@ class Launched(Engine):
         return False
 
     def _late(self, process: Process, how: str) -> None:
+        self._ended("stalled")
         self._blame(f"{how} (stage: {self.snapshot.stage})", list(process.tail))
 
     def _youngest_s(self) -> float | None:
@@ -240,6 +242,7 @@ class Launched(Engine):
         return self.snapshot.stage_s | {self.snapshot.stage: spent}
 
     def _exited(self, process: Process, code: int) -> None:
+        self._ended("exited")
         self._blame(f"it exited with code {code}", list(process.tail), code)
 
     def _remedy(self, said: list[str], code: int | None) -> str:

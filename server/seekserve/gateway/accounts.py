@@ -100,6 +100,11 @@ class Spending:
         self._turn(self._wall())
         return self._spent.get(key, 0) / UNIT
 
+    def all(self) -> dict[str, float]:
+        """The same of every key that has spent something."""
+        self._turn(self._wall())
+        return {key or "-": spent / UNIT for key, spent in self._spent.items()}
+
     def _turn(self, now: float) -> None:
         if now >= self._end:
             self._end, self._spent = month_end(now), {}

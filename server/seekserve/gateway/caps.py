@@ -17,13 +17,12 @@ from seekserve.gateway.limits import Use
 from seekserve.gateway.rows import cost_of
 from seekserve.gateway.sizes import Size
 from seekserve.gateway.trace import Trace, trace_of
-from seekserve.metrics import Reading
+from seekserve.metrics import TOP_KEYS, Reading, top
 from seekserve.settings import Prices
 
 CHARGED = ("prompt", "completion")
 """Of a request's tokens; cached ones are part of the prompt, reasoning of the completion."""
 NOTHING = Size(0, 0, 0)
-TOP_KEYS = 20
 
 
 def nothing(name: str) -> float:
@@ -123,14 +122,11 @@ class Caps:
         )
 
     def gauges(self) -> list[Reading]:
-        top = dict(self._tokens.most_common(TOP_KEYS))
-        rest = self._tokens.total() - sum(top.values())
-        told = [((name,), float(count)) for name, count in (top | {"(others)": rest}).items()]
         return [
             (
                 "key_tokens",
                 f"Tokens read and made since the start, of the {TOP_KEYS} keys that used most.",
                 ("key",),
-                told,
+                top(self._tokens),
             )
         ]

@@ -61,6 +61,12 @@ def gauges(admission: Admission) -> list[Reading]:
             [((name,), count / total if total else 0.0) for name, count in held.items()],
         ),
         (
+            "first_token_target_seconds",
+            "In how many seconds a class is to have its first token: its ttft_target_s.",
+            ("class",),
+            [((name,), one.ttft_target_s) for name, one in admission.classes.items()],
+        ),
+        (
             "drain_tokens_per_second",
             "Cost in tokens (prompt and twice the answer) that leaves the engines, as it did lately.",
             (),

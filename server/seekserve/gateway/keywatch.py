@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Self
 
@@ -19,7 +19,7 @@ from seekserve.gateway import keyfile
 from seekserve.gateway.keyfile import Read, Stamp
 from seekserve.gateway.keys import Door, Key, Keyring
 from seekserve.log import Log
-from seekserve.metrics import Reading
+from seekserve.metrics import OTHERS, TOP_KEYS, Reading, top
 
 LOOK_S = 0.5
 RETRY_S = 5.0
@@ -75,6 +75,19 @@ class KeyWatch:
                 "1 while the key file cannot be read and the keyring before it stays in force.",
                 (),
                 [((), float(bool(self._fault)))],
+            ),
+            (
+                "key_expires_timestamp_seconds",
+                f"When keys in force end (Unix time): the {TOP_KEYS} first, and the next of the rest.",
+                ("key",),
+                _endings(self.ring.keys, now),
+            ),
+            (
+                "key_budget",
+                f"The {TOP_KEYS} largest monthly budgets of keys in force, in the tier's currency.",
+                ("key",),
+                top({k.name: k.monthly_budget for k in self.ring.keys
+                     if k.monthly_budget and k.state(now) == "active"})[:-1],
             ),
         ]  # fmt: skip
 
@@ -136,6 +149,17 @@ def _changes(before: Mapping[str, Key], after: Mapping[str, Key]) -> tuple[str, 
         for kind, ids in kinds.items()
         if ids
     )
+
+
+def _endings(keys: Iterable[Key], now: datetime) -> list[tuple[tuple[str, ...], float]]:
+    """Those that have ended already say no more: their clients are counted as api_key_expired."""
+    ends = sorted(
+        (key.expires_at.timestamp(), key.name)
+        for key in keys
+        if key.expires_at and key.state(now) == "active"
+    )
+    rows: list[tuple[tuple[str, ...], float]] = [((name,), at) for at, name in ends[:TOP_KEYS]]
+    return [*rows, *(((OTHERS,), at) for at, _ in ends[TOP_KEYS : TOP_KEYS + 1])]
 
 
 def _door(config: Config, read: Read) -> Door:

@@ -18,13 +18,13 @@ from typing import Self
 
 from seekserve.errors import LedgerUnusable
 from seekserve.gateway import ledgerfile
-from seekserve.gateway.accounts import Spending, month_of, spent_in
+from seekserve.gateway.accounts import UNIT, Spending, month_of, spent_in
 from seekserve.gateway.ledgerfile import CAUSES, Failure, cause
 from seekserve.gateway.rows import Row, row_of
 from seekserve.gateway.scribe import Scribe
 from seekserve.gateway.trace import Trace
 from seekserve.log import Log
-from seekserve.metrics import Reading
+from seekserve.metrics import TOP_KEYS, Reading, top
 from seekserve.settings import Prices, Tier
 
 BILLED = frozenset({"chat", "completions", "responses", "messages", "embeddings"})
@@ -49,6 +49,7 @@ class Ledger:
         self._spending = Spending(wall)
         self._scribe = Scribe(self._path, tier.ledger_days, log, wall)
         self._lost = Counter(dict.fromkeys(CAUSES, 0))
+        self._cost: Counter[str] = Counter(dict.fromkeys(tier.classes, 0))
         self._closed, self._told = False, -LOG_S
         self._open()
 
@@ -98,6 +99,8 @@ class Ledger:
     def record(self, row: Row) -> None:
         """Costs microseconds and never fails. A row that comes when all is closed is written at once."""
         self._spending.add(row.key, row.cost, row.time)
+        if row.cost:
+            self._cost[row.key_class] += row.cost
         if not self._scribe.take(row):
             self._lose(1)
         if self._closed:
@@ -122,10 +125,24 @@ class Ledger:
 
     def gauges(self) -> list[Reading]:
         lost = [((why,), float(count)) for why, count in self._lost.items()]
-        scribe = self._scribe
+        scribe, currency = self._scribe, self._prices.currency
+        spent = [((*of, currency), value) for of, value in top(self._spending.all())]
+        costs = [((name, currency), cost / UNIT) for name, cost in self._cost.items()]
         lag_s = max(0.0, self._wall() - oldest) if (oldest := scribe.oldest) else 0.0
         return [
             ("ledger_rows_total", "Rows written to the ledger.", (), [((), scribe.written)]),
             ("ledger_lost_total", "Rows that could not be kept, by cause.", ("cause",), lost),
             ("ledger_lag_seconds", "Age of the oldest row not yet written.", (), [((), lag_s)]),
+            (
+                "cost_total",
+                "What requests cost since the start, by class of key, in the tier's prices.",
+                ("class", "currency"),
+                costs,
+            ),
+            (
+                "key_spent",
+                f"What the {TOP_KEYS} keys that spent most have spent this month (UTC).",
+                ("key", "currency"),
+                spent,
+            ),
         ]

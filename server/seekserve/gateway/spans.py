@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from seekserve.gateway.booked import QUIET
 from seekserve.gateway.context import Context
-from seekserve.gateway.trace import CLIENT_GONE, QUIET, Trace, Try
+from seekserve.gateway.trace import CLIENT_GONE, Trace, Try
 
 Kind = Literal["server", "client", "internal"]
 Fact = str | int | float | bool | list[str]

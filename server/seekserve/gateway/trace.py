@@ -10,21 +10,21 @@ import re
 import secrets
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seekserve.errors import Internal, Refusal
+from seekserve.gateway.booked import QUIET, book
 from seekserve.gateway.context import Context, Headers, read
 from seekserve.log import Log
-from seekserve.metrics import TOKEN_KINDS, Metrics
+from seekserve.metrics import Metrics
 
 CLIENT_GONE = 499
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-QUIET = ("ops", "health")
-TELLING_WAIT_S = 0.5
 
 Shape = Callable[[Refusal, str], bytes]
 """A refusal and the request's id -> the body that tells it, in the words of some API."""
@@ -109,7 +109,7 @@ class Trace:
 class Tracing:
     """ASGI middleware. `shapes` names the paths whose refusals are told in another shape than OpenAI's.
     `settled` is told of every request that is over, and of its seconds; `enter` says where in a
-    distributed trace one stands.
+    distributed trace one stands. `dues` are the seconds in which a class is to have its first token.
     """
 
     def __init__(
@@ -120,9 +120,10 @@ class Tracing:
         shapes: Callable[[str], Shape | None] = lambda path: None,
         settled: Callable[[Trace, float], None] = lambda trace, duration_s: None,
         enter: Enter = lambda parent, unique: None,
+        dues: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._app, self._metrics, self._log, self._shapes = app, metrics, log, shapes
-        self._settled, self._enter = settled, enter
+        self._settled, self._enter, self._dues = settled, enter, dues
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -163,39 +164,19 @@ class Tracing:
 
     def _settle(self, trace: Trace, duration_s: float) -> None:
         self._settled(trace, duration_s)
-        metrics = self._metrics
-        status = str(trace.status or CLIENT_GONE)
-        metrics.requests.labels(trace.route, trace.model, status, trace.finish).inc()
-        if trace.reason:
-            metrics.rejections.labels(trace.reason, trace.key_class).inc()
-        for how, times in (("again", trace.again), ("continued", trace.continued)):
-            if times:
-                metrics.failovers.labels(trace.model, how).inc(times)
-        if trace.route in QUIET:
-            return
-        metrics.duration.labels(trace.route, trace.model).observe(duration_s)
-        if trace.queue_s is not None:
-            metrics.queue_wait.labels(trace.model, trace.key_class).observe(trace.queue_s)
-            if trace.expected_s and trace.queue_s >= TELLING_WAIT_S:
-                ratio = trace.expected_s / trace.queue_s
-                metrics.wait_error.labels(trace.key_class).observe(ratio)
-        if trace.first_at is not None:
-            metrics.ttft.labels(trace.model).observe(trace.first_at - trace.started)
-        if pace := _pace(trace):
-            metrics.tpot.labels(trace.model).observe(pace)
-        for kind in TOKEN_KINDS:
-            if count := trace.tokens.get(kind):
-                metrics.tokens[kind].labels(trace.model).inc(count)
-        self._log_line(trace, status, duration_s)
+        status = trace.status or CLIENT_GONE
+        book(self._metrics, trace, status, duration_s, self._dues)
+        if trace.route not in QUIET:
+            self._log_line(trace, status, duration_s)
 
-    def _log_line(self, trace: Trace, status: str, duration_s: float) -> None:
+    def _log_line(self, trace: Trace, status: int, duration_s: float) -> None:
         first_s = trace.first_at - trace.started if trace.first_at is not None else None
         self._log.event(
             "request",
             id=trace.id,
             trace=at.trace if (at := trace.context or trace.parent) else None,
             route=trace.route,
-            status=int(status),
+            status=status,
             model=trace.model or None,
             engine=trace.engine or None,
             again=trace.again or None,
@@ -230,14 +211,6 @@ def _id_headers(trace: Trace) -> list[tuple[bytes, bytes]]:
     """Anthropic's clients read their own name for it; they are those with another shape."""
     names = [b"x-request-id", b"request-id"] if trace.shape else [b"x-request-id"]
     return [(name, trace.id.encode()) for name in names]
-
-
-def _pace(trace: Trace) -> float | None:
-    """Seconds per token after the first, where the stream was long enough to say."""
-    made = trace.tokens.get("completion", 0)
-    if trace.first_at is None or trace.last_at is None or made < 2:
-        return None
-    return (trace.last_at - trace.first_at) / (made - 1)
 
 
 def _given_id(headers: Headers) -> str | None:
