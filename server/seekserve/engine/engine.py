@@ -39,7 +39,7 @@ class Snapshot:
     """What is known of an engine now. `stage_s` are seconds spent in each stage of the last start.
 
     `planned` and `actual` are figures of its last start by name (`startup.figure`): what the planner
-    promised, and what the engine said it came to.
+    promised, and what the engine said it came to. Of its `nodes`, so many have `joined`, at `where`.
     """
 
     name: str
@@ -55,6 +55,9 @@ class Snapshot:
     actual: Mapping[str, float] = field(default_factory=dict)
     cause: str = ""
     todo: str = ""
+    nodes: int = 1
+    joined: int = 1
+    where: str = ""
 
     def __repr__(self) -> str:
         stage = f"/{self.stage}" if self.state is State.STARTING else ""

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 HURRY_S = 3.0
 TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
@@ -101,7 +102,7 @@ class Process:
     @classmethod
     async def spawn(
         cls, command: Command, log: Path, on_line: Callable[[str], None], grace_s: float
-    ) -> Process:
+    ) -> Self:
         """Starts `command` in a session of its own. Raises OSError when it cannot be executed."""
         file = LogFile(log)
         # A pipe of our own: with asyncio's, wait() waits for whoever still holds the other end.
@@ -125,7 +126,7 @@ class Process:
             os.close(theirs)
         return cls(child, said, pipe, file, on_line, grace_s)
 
-    async def __aenter__(self) -> Process:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -144,11 +145,20 @@ class Process:
     def returncode(self) -> int | None:
         return self._child.returncode
 
+    @property
+    def blameless(self) -> bool:
+        """Whether its end tells nothing of what it was started with."""
+        return False
+
     async def wait(self) -> int:
         """The exit code, once the leader has ended and its last words were read."""
         code = await self._child.wait()
         await self._last_words()
         return code
+
+    def how(self, code: int) -> str:
+        """Its end, in words."""
+        return f"it exited with code {code}"
 
     def hurry(self, within_s: float = HURRY_S) -> None:
         """From now on it is given so long to end, where that is less than its grace."""
