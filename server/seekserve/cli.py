@@ -11,7 +11,9 @@ from rich.console import Console
 from seekserve import __version__
 from seekserve.config import Config, load, state_folder, take_ops_token
 from seekserve.errors import StartError
+from seekserve.joinverbs import join
 from seekserve.keyverbs import keys, stored
+from seekserve.meeting import take_token
 from seekserve.opsverbs import add_ops
 from seekserve.settings import Listen, Prefer
 from seekserve.usageverbs import usage
@@ -24,6 +26,7 @@ ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoi
   seekserve serve --tier consumer    the best model of that tier that fits this machine
   seekserve serve --engine URL       in front of a vLLM that already runs
   seekserve serve --tier FILE.yaml   your own model and engine flags
+  seekserve join HEAD                this machine as one more node of serve --nodes N
   seekserve plan                     which models fit this machine, or any other, and how
   seekserve keys add NAME            a key for a client, shown once
   seekserve usage --by key           who used what, and what it cost
@@ -73,6 +76,24 @@ def serve(
             "(speed) or the smallest (light). Default: what the tier says, mostly quality."
         ),
     ] = None,
+    nodes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="N",
+            help="Let one engine span so many nodes, this one counted; start seekserve join on the "
+            "others. Default: what the tier says, mostly 1.",
+        ),
+    ] = None,
+    cluster: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST[:PORT]",
+            help="With several nodes: this one's address on their private network, where the others join "
+            "(port 29540). SEEKSERVE_NODE_TOKEN must be set, the same everywhere.",
+        ),
+    ] = "",
     host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to bind; 0 takes any free one.")] = 8000,
     api_key: Annotated[
@@ -137,7 +158,7 @@ def serve(
 
     screen = Screen(Console(stderr=True))
     try:
-        folder, ops_token = state_folder(), take_ops_token()
+        folder, ops_token, node_token = state_folder(), take_ops_token(), take_token()
 
         def again() -> Config:
             return load(
@@ -158,6 +179,9 @@ def serve(
                 no_auth=no_auth,
                 ops=ops,
                 ops_token=ops_token,
+                nodes=nodes,
+                cluster=cluster,
+                node_token=node_token,
             )
 
         run(again, screen, prefer, update_models)
@@ -169,6 +193,7 @@ def serve(
 add_planning(cli)
 cli.add_typer(keys, name="keys")
 cli.command()(usage)
+cli.command()(join)
 add_ops(cli)
 
 

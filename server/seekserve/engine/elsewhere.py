@@ -44,6 +44,8 @@ def runnable(argv: Sequence[str]) -> tuple[str, ...]:
     """`python` and `vllm` as this interpreter's own, whatever PATH says."""
     if argv[0] == "python":
         return (sys.executable, *argv[1:])
+    if argv[0] != "vllm":
+        return tuple(argv)
     beside = Path(sys.executable).with_name(argv[0])
     found = str(beside) if beside.exists() else shutil.which(argv[0])
     return (found or argv[0], *argv[1:])

@@ -23,6 +23,7 @@ from seekserve.manner import UNKNOWN, Manner
 from seekserve.plan.promise import KV_TOKENS
 
 POLL_S = 0.25
+NODES = "nodes"  # the stage of waiting for the other nodes of an engine
 PROVE_S = 1.0  # between two tries of one that was found not to work
 
 

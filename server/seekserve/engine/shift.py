@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from seekserve.engine.link import Link
@@ -37,10 +38,13 @@ class Amiss:
 
 
 class Shift:
-    """`heard` is called whenever a node's engine says something."""
+    """`born_at` is when the youngest process on any of the nodes began, `spoke_at` when one last said
+    something (monotonic, as we know it here).
+    """
 
-    def __init__(self, epoch: int, members: Iterable[Member], heard: Callable[[], None]) -> None:
-        self._epoch, self._heard = epoch, heard
+    def __init__(self, epoch: int, members: Iterable[Member]) -> None:
+        self._epoch = epoch
+        self.born_at = self.spoke_at = 0.0
         self._at_work = list(members)
         self._changed = asyncio.Event()
         self.amiss: Amiss | None = None
@@ -59,7 +63,10 @@ class Shift:
     def told(self, member: Member, word: Word) -> None:
         """What a member says of this life; of an older one it does not count."""
         if isinstance(word, Reached) and word.epoch == self._epoch:
-            self._heard()
+            now = time.monotonic()
+            self.spoke_at = max(self.spoke_at, now - word.silent_s)
+            if word.young_s is not None:
+                self.born_at = max(self.born_at, now - word.young_s)
         elif isinstance(word, Ended) and word.epoch == self._epoch:
             self._off(member, _amiss(member, word))
 

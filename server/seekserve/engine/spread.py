@@ -12,14 +12,13 @@ import time
 from pathlib import Path
 
 from seekserve.engine.ends import Ends
-from seekserve.engine.engine import State
+from seekserve.engine.engine import NODES, State
 from seekserve.engine.launched import Launched, Order
 from seekserve.engine.muster import Muster
 from seekserve.engine.process import HURRY_S, Process
 from seekserve.engine.shift import Shift
 from seekserve.log import Log
 
-NODES = "nodes"  # the stage of waiting for them
 OWN_S = 1.0
 
 
@@ -48,6 +47,16 @@ class Group(Process):
             if amiss := self._shift.amiss:
                 self.tail.extend(amiss.said)
             return here.result() if here.done() else -9
+
+    def youngest_s(self) -> float | None:
+        """On any node: all ranks wait for one that compiles."""
+        here, now = super().youngest_s(), time.monotonic()
+        there = now - self._shift.born_at if self._shift.born_at else here
+        return there if here is None or there is None else min(here, there)
+
+    @property
+    def spoke_at(self) -> float:
+        return self._shift.spoke_at
 
     def how(self, code: int) -> str:
         return self._shift.amiss.cause if self._shift.amiss else super().how(code)
@@ -96,7 +105,7 @@ class Spread(Launched):
         """Nothing is waited for since all were there: whoever leaves now is missed by the shift."""
         grace_s = self._order.settings.stop_grace_s
         orders = [(command.argv, dict(command.env)) for command in self._order.others]
-        shift = self.muster.begin(orders, grace_s, self._far)
+        shift = self.muster.begin(orders, grace_s)
         try:
             group = await Group.spawn(self._order.command, self._log_file, self._heard, grace_s)
         except BaseException:
@@ -104,7 +113,3 @@ class Spread(Launched):
             raise
         group.lead(self.muster, shift)
         return group
-
-    def _far(self) -> None:
-        """Another node's process says something: what is quiet here may be waiting for it."""
-        self._spoke = time.monotonic()

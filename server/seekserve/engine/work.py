@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from seekserve.engine import startup
+from seekserve.engine.ends import Ends
 from seekserve.engine.link import Link
 from seekserve.engine.process import Command, Process
 from seekserve.engine.protocol import Ended, Reached, Stop
 from seekserve.log import Log
 
-SAY_S = 2.0  # between two words of the same stage
+SAY_S = 2.0  # between two words on how it goes
 MOST = 4000
 
 
@@ -45,7 +46,7 @@ class Work:
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._within_s: float | None = None
-        self._stage, self._said_at = "launch", 0.0
+        self._stage, self._spoke = "launch", time.monotonic()
 
     def begin(self, command: Command | str, log_file: Path, grace_s: float) -> None:
         self._task = asyncio.create_task(self._run(command, log_file, grace_s))
@@ -97,21 +98,26 @@ class Work:
             self._process = process
             if self._within_s is not None:
                 process.hurry(self._within_s)
-            code = await process.wait()
+            async with Ends() as ends:
+                ends.add(self._reports(process))
+                code = await process.wait()
             said = tuple(line[:MOST] for line in startup.last_useful(list(process.tail)))
         return Ended(epoch=self._epoch, code=code, said=said, log=str(log_file)[:MOST])
 
     def _line(self, line: str) -> None:
-        """Every line of it is a sign of life; the head is told of some."""
+        """Every line of it is a sign of life, some tell its stage."""
+        self._spoke = time.monotonic()
         step = startup.read(line, self._stage)
         if step and step.stage != self._stage:
             self._stage = step.stage
             self._heard(f"engine: {self._stage}")
-        elif time.monotonic() - self._said_at < SAY_S:
-            return
-        self._said_at = time.monotonic()
-        share = step.share if step else None
-        self._link.say(Reached(epoch=self._epoch, stage=self._stage, share=share))
+
+    async def _reports(self, process: Process) -> None:
+        while True:
+            await asyncio.sleep(SAY_S)
+            silent_s, young_s = time.monotonic() - self._spoke, process.youngest_s()
+            how = {"stage": self._stage, "silent_s": silent_s, "young_s": young_s}
+            self._link.say(Reached.model_validate({"epoch": self._epoch} | how))
 
     def _tell(self, state: str, words: str) -> None:
         self._heard(words)
