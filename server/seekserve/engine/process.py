@@ -196,9 +196,9 @@ class Process:
         finally:  # a second Ctrl-C cuts the grace short, never the killing
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
-        await self._child.wait()
-        await self._last_words()
-        self._log.close()
+            await self._child.wait()
+            await self._last_words()
+            self._log.close()
 
     async def _emptied(self) -> None:
         """Returns when nobody of the group is left. The last are trackers that unlink shared memory."""

@@ -162,7 +162,7 @@ def proven(token: str, line: bytes, nonces: str) -> None:
         )
     if not hmac.compare_digest(line, proof(token, "head", nonces).encode() + b"\n"):
         raise NodeLost(
-            "it does not prove that it has SEEKSERVE_NODE_TOKEN: no head of ours, or of another token"
+            "it does not prove that it has this SEEKSERVE_NODE_TOKEN: it is no head of ours"
         )
 
 

@@ -62,9 +62,10 @@ class Group(Process):
         return self._shift.amiss.cause if self._shift.amiss else super().how(code)
 
     async def stop(self) -> None:
-        async with asyncio.TaskGroup() as both:
-            both.create_task(super().stop())
-            both.create_task(self._others_stop())
+        async with Ends() as ends:
+            others = ends.add(self._others_stop())
+            await super().stop()
+            await others
 
     async def _others_stop(self) -> None:
         for member in await self._shift.end(self._grace_s):
