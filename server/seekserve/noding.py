@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 from collections.abc import Callable
@@ -24,6 +25,8 @@ def run(
     head: Listen, token: SecretStr, folder: Path, log_format: str, heard: Callable[[str], None]
 ) -> None:
     """Until it is asked to stop. Raises ConfigError."""
+    if secret := os.environ.get("HF_TOKEN_FILE"):
+        os.environ.setdefault("HF_TOKEN_PATH", secret)  # by which the engine's own hub client goes
     log = Log("json" if log_format == "json" else "text")
     facts = facts_here()
     leftovers.sweep()

@@ -19,7 +19,7 @@ from seekserve.engine.process import Command, secret
 
 PACKAGE = Path(__file__).parents[1]
 OURS = "@seekserve/"
-HUB = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE")
+HUB = ("HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE")
 SIOCGIFCONF = 0x8912
 IFREQ = 40  # bytes of struct ifreq on 64 bits
 

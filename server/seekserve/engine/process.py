@@ -20,12 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from seekserve.engine.logfile import LogFile
+
 HURRY_S = 3.0
 TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-KEPT_LOGS = 5
 TIDY_S = 3.0  # for the rest of a group whose leader has ended
 MAX_LINE = 8 * 1024
-MAX_LOG = 32 * 1024 * 1024
 TAIL_LINES = 400
 PR_SET_PDEATHSIG = 1
 _SECRET = re.compile(
@@ -47,37 +47,6 @@ class Command:
 def secret(name: str) -> bool:
     """Whether a variable is somebody's key, by its name. The hub's is the one that an engine needs."""
     return bool(_SECRET.search(name)) and name not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-
-
-class LogFile:
-    """The engine's words on disk, mode 0600, with older ones: a restart keeps what the first death said."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._open()
-
-    def _open(self) -> None:
-        if self.path.exists() and self.path.stat().st_size:
-            names = [self.path, *(Path(f"{self.path}.{n}") for n in range(1, KEPT_LOGS + 1))]
-            for older, newer in reversed(list(zip(names[1:], names, strict=False))):
-                if newer.exists():
-                    newer.replace(older)
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._file = os.fdopen(handle, "wb", buffering=0)
-        self._size = 0
-
-    def write(self, data: bytes) -> None:
-        """Never raises: a full disk costs log lines, not the engine, which would block on its pipe."""
-        self._size += len(data)
-        with contextlib.suppress(OSError):
-            self._file.write(data)
-            if self._size > MAX_LOG:
-                full = self._file
-                self._open()
-                full.close()
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class Process:
