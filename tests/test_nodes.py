@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,13 @@ def test_where_they_meet(text: str, where: tuple[str, int]) -> None:
 def test_what_is_no_place(text: str) -> None:
     with pytest.raises(ConfigError):
         meeting.place(text)
+
+
+def test_a_name_that_only_this_machine_takes_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's /etc/hosts gives a machine's own name 127.0.1.1."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("127.0.1.1", 0))])
+    with pytest.raises(ConfigError, match=r"box is 127\.0\.1\.1 here, which other nodes cannot"):
+        meeting.place("box")
 
 
 def test_join_wants_the_token_and_says_how_to_make_one(tmp_path: Path) -> None:

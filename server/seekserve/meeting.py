@@ -45,7 +45,13 @@ def place(text: str) -> Listen:
             f"{host} is no address that is known here.",
             "Give the head's own address on the nodes' private network, such as 10.0.0.1.",
         ) from error
-    return Listen(host=str(found[0][4][0]), port=port)
+    address = str(found[0][4][0])
+    if host not in (address, "localhost") and Listen(host=address).loopback:
+        raise ConfigError(
+            f"{host} is {address} here, which other nodes cannot reach.",
+            "Give the address itself, such as 10.0.0.1, or mend /etc/hosts.",
+        )
+    return Listen(host=address, port=port)
 
 
 def _split(text: str) -> tuple[str, int]:

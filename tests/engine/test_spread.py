@@ -115,13 +115,20 @@ async def test_a_first_start_that_fails_on_another_node_says_what_it_said(tmp_pa
     said = "RuntimeError: CUDA out of memory. Tried to allocate 2 GiB"
     away = ("--say", said, "--exit-early", "7")
     async with (
-        head(tmp_path / "h", *away, start_timeout_s=60) as one,
+        head(tmp_path / "h", *away, here=("--ready-after", "60"), start_timeout_s=60) as one,
         node(one.port, tmp_path / "w"),
     ):
         failed = await one.becomes(State.FAILED)
         assert "node 1 (127.0.0.1): its engine exited with code 7: RuntimeError" in failed.cause
         assert str(tmp_path / "w" / "node.log") in failed.cause
         assert "gpu-memory-utilization" in failed.todo
+
+
+async def test_a_start_that_takes_too_long_says_where_each_node_is(tmp_path: Path) -> None:
+    heads = head(tmp_path / "h", here=("--ready-after", "60"), start_timeout_s=3.5)
+    async with heads as one, node(one.port, tmp_path / "w"):
+        failed = await one.becomes(State.FAILED)
+        assert "node 1 (127.0.0.1): serve)" in failed.cause
 
 
 async def test_a_node_that_leaves_in_mid_start_is_waited_for(tmp_path: Path) -> None:

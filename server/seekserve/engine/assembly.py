@@ -115,9 +115,8 @@ def order(config: Config, launching: Launching, socket: Path, number: int) -> Or
 def _own(config: Config, run_dir: Path, said: Mapping[str, str]) -> dict[str, str]:
     """Of this node; on several it is told its address, unless somebody says another."""
     if not config.cluster:
-        return command.own(run_dir)
-    address = config.cluster.host
-    return command.own(run_dir, address) | network(address, os.environ | dict(said))
+        return command.own(run_dir) | command.ALONE
+    return command.own(run_dir) | network(config.cluster.host, os.environ | dict(said))
 
 
 def as_written(config: Config) -> Launching:

@@ -26,7 +26,7 @@ from seekserve.plan.command import own
 from seekserve.settings import Listen
 
 FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 15.0
+LONGEST_WAIT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class Joining:
             while True:
                 said = await link.hear()
                 if isinstance(said, Start):
+                    self._heard(f"starting the engine, as node {said.rank} of {word.nodes}")
                     work = Work(said.epoch, link, self._heard, self._log, before=work)
                     work.begin(self._command(said, link), self._post.log_file, said.grace_s)
                 elif isinstance(said, Stop) and work:
@@ -122,7 +123,7 @@ class Joining:
         argv = inbound(order.argv)
         if why := unfit(argv, post.entry):
             return why
-        ours = own(post.run_dir, link.own) | network(link.own, os.environ)
+        ours = own(post.run_dir) | network(link.own, os.environ)
         said = {name: value for name, value in ours.items() if name not in order.env}
         return Command(post.runs(argv), said | order.env)
 

@@ -200,7 +200,7 @@ class Launched(Engine):
         return False
 
     def _late(self, process: Process, how: str) -> None:
-        self._blame(f"{how} (stage: {self.snapshot.stage})", list(process.tail))
+        self._blame(f"{how} (stage: {process.at(self.snapshot.stage)})", list(process.tail))
 
     def _youngest_s(self) -> float | None:
         return self._process.youngest_s() if self._process else None

@@ -132,6 +132,10 @@ class Process:
         """Its end, in words."""
         return f"it exited with code {code}"
 
+    def at(self, stage: str) -> str:
+        """The stage it has reached, where only part of it is known from its lines."""
+        return stage
+
     def hurry(self, within_s: float = HURRY_S) -> None:
         """From now on it is given so long to end, where that is less than its grace."""
         self._grace_s = min(self._grace_s, within_s)

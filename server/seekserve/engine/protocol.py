@@ -23,6 +23,7 @@ NOT_TAKEN = b"refused\n"
 MAC = 64  # hexadecimal digits
 Side = Literal["head", "node"]
 Text = Annotated[str, Field(max_length=4096)]
+Long = Annotated[str, Field(max_length=65536)]
 Count = Annotated[int, Field(ge=0, le=2**31)]
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 _GREETING = re.compile(rb"%s ([0-9a-f]{64})\n" % SPOKEN.encode())
@@ -65,8 +66,8 @@ class Start(Word):
     kind: Literal["start"] = "start"
     epoch: Count
     rank: Count
-    argv: Annotated[tuple[Annotated[str, Field(max_length=65536)], ...], Field(max_length=512)]
-    env: Annotated[dict[Text, Text], Field(max_length=256)]
+    argv: Annotated[tuple[Long, ...], Field(max_length=512)]
+    env: Annotated[dict[Text, Long], Field(max_length=256)]
     grace_s: Annotated[float, Field(ge=0, le=3600)]
 
 

@@ -47,6 +47,7 @@ class Shift:
         self.born_at = self.spoke_at = 0.0
         self._at_work = list(members)
         self._changed = asyncio.Event()
+        self._stages: dict[Member, str] = {}
         self.amiss: Amiss | None = None
 
     def begin(
@@ -64,6 +65,7 @@ class Shift:
         """What a member says of this life; of an older one it does not count."""
         if isinstance(word, Reached) and word.epoch == self._epoch:
             now = time.monotonic()
+            self._stages[member] = word.stage
             self.spoke_at = max(self.spoke_at, now - word.silent_s)
             if word.young_s is not None:
                 self.born_at = max(self.born_at, now - word.young_s)
@@ -72,6 +74,10 @@ class Shift:
 
     def lost(self, member: Member, why: str) -> None:
         self._off(member, Amiss(f"{member.words} {why}", lost=True))
+
+    def stages(self) -> list[str]:
+        """Such as "node 1 (10.0.0.2): download", where they are known."""
+        return [f"{member.words}: {stage}" for member, stage in self._stages.items()]
 
     async def until_amiss(self) -> Amiss:
         while self.amiss is None:
@@ -89,7 +95,7 @@ class Shift:
                     await self._changed.wait()
         except TimeoutError:
             pass
-        return self._at_work
+        return list(self._at_work)
 
     def _off(self, member: Member, amiss: Amiss) -> None:
         if member in self._at_work:

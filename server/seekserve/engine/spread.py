@@ -58,6 +58,9 @@ class Group(Process):
     def spoke_at(self) -> float:
         return self._shift.spoke_at
 
+    def at(self, stage: str) -> str:
+        return "; ".join([stage, *self._shift.stages()])
+
     def how(self, code: int) -> str:
         return self._shift.amiss.cause if self._shift.amiss else super().how(code)
 

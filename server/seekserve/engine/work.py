@@ -83,12 +83,14 @@ class Work:
             said = await self._lived(command, log_file, grace_s)
         finally:
             self._link.say(said)
-            self._tell("ended", f"its engine {said.cause or f'exited with code {said.code}'}")
+            how = said.cause or f"exited with code {said.code}"
+            self._heard(f"its engine {how}")
+            self._log.event("engine", state="ended", epoch=self._epoch, cause=how)
 
     async def _lived(self, command: Command | str, log_file: Path, grace_s: float) -> Ended:
         if isinstance(command, str):
             return Ended(epoch=self._epoch, cause=command[:MOST])
-        self._tell("starting", "starting the engine")
+        self._log.event("engine", state="starting", epoch=self._epoch)
         try:
             process = await Process.spawn(command, log_file, self._line, grace_s)
         except OSError as error:
@@ -118,7 +120,3 @@ class Work:
             silent_s, young_s = time.monotonic() - self._spoke, process.youngest_s()
             how = {"stage": self._stage, "silent_s": silent_s, "young_s": young_s}
             self._link.say(Reached.model_validate({"epoch": self._epoch} | how))
-
-    def _tell(self, state: str, words: str) -> None:
-        self._heard(words)
-        self._log.event("engine", state=state, epoch=self._epoch, told=words)

@@ -20,6 +20,7 @@ Platform = Literal["cpu", "cuda"]
 OUR_PARSER = "seekserve_deepseek"
 PARSER_FILE = Path(__file__).parents[1] / "engine" / "vllm_reasoning.py"
 CPU_ENTRY = ("-m", "vllm.entrypoints.launchers.api_server.entry", "--model")
+ALONE = {"VLLM_HOST_IP": "127.0.0.1"}  # for the ports of an engine that spans no other node
 CUDA_ENTRY = ("-m", "vllm.entrypoints.cli.main", "serve")
 
 
@@ -54,13 +55,12 @@ def environment(
     settings: EngineSettings, platform: Platform, limits: Limits, run_dir: Path
 ) -> dict[str, str]:
     """What the engine's environment adds to ours."""
-    return own(run_dir) | shared(settings, platform, limits)
+    return own(run_dir) | ALONE | shared(settings, platform, limits)
 
 
-def own(run_dir: Path, address: str = "127.0.0.1") -> dict[str, str]:
-    """Of one node: its engine's IPC sockets stay in the private `run_dir`, its ports on `address`."""
-    folder = str(run_dir)
-    return {"VLLM_RPC_BASE_PATH": folder, "TMPDIR": folder, "VLLM_HOST_IP": address}
+def own(run_dir: Path) -> dict[str, str]:
+    """Of one node: its engine's IPC sockets stay in the private `run_dir`."""
+    return {"VLLM_RPC_BASE_PATH": str(run_dir), "TMPDIR": str(run_dir)}
 
 
 def shared(settings: EngineSettings, platform: Platform, limits: Limits) -> dict[str, str]:
