@@ -125,9 +125,14 @@ def launching(
         )
         return tuple(command.argv for command in commands)
 
-    env = node_commands(plan, catalog)[0].env
+    first, *others = node_commands(plan, catalog)
+    if any(other.argv[0] == "ray" for other in others):
+        raise ConfigError(
+            f"{plan.cluster.platform.name} spans nodes by Ray alone, which is not started from here.",
+            "seekserve plan prints each node's command: start them, and attach with --engine URL.",
+        )
     platform: Platform = "cpu" if plan.cluster.platform.id == "cpu" else "cuda"
-    return Launching(argvs, env, platform, promise.of_plan(plan))
+    return Launching(argvs, first.env, platform, promise.of_plan(plan))
 
 
 def _installed(cluster: Cluster) -> None:

@@ -52,6 +52,7 @@ def test_the_way_to_other_nodes_and_what_the_user_says_of_it() -> None:
     found = network("127.0.0.1", {"NCCL_SOCKET_IFNAME": "ib0", "VLLM_HOST_IP": "10.1.1.1"})
     assert found["GLOO_SOCKET_IFNAME"] == found["HCCL_SOCKET_IFNAME"] == "lo"
     assert found["HCCL_IF_IP"] == "127.0.0.1"
+    assert network("127.0.0.1", {})["NCCL_SOCKET_IFNAME"] == "=lo"
     assert not found.keys() & {"NCCL_SOCKET_IFNAME", "VLLM_HOST_IP"}
 
 

@@ -53,13 +53,14 @@ def runnable(argv: Sequence[str]) -> tuple[str, ...]:
 
 def network(address: str, said: Mapping[str, str]) -> dict[str, str]:
     """The variables by which an engine's libraries find the way to other nodes, but those that are `said`.
-    They read what is theirs: gloo, NCCL and RCCL, HCCL on Ascend.
+    They read what is theirs: gloo, NCCL and RCCL (for which a bare name is the beginning of one), HCCL on
+    Ascend.
     """
     interface = interface_of(address)
     ours = {"VLLM_HOST_IP": address, "HCCL_IF_IP": address}
     if interface:
-        names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "HCCL_SOCKET_IFNAME")
-        ours |= dict.fromkeys(names, interface)
+        ours |= dict.fromkeys(("GLOO_SOCKET_IFNAME", "HCCL_SOCKET_IFNAME"), interface)
+        ours["NCCL_SOCKET_IFNAME"] = f"={interface}"
     return {name: value for name, value in ours.items() if name not in said}
 
 

@@ -182,21 +182,21 @@ class Muster:
 
     async def _attended(self, member: Member) -> None:
         """Until it is gone."""
-        why = "left"
+        why = "the server stops"
         try:
             while not isinstance(word := await member.link.hear(), Leaving):
                 if self._shift:
                     self._shift.told(member, word)
-            why = "left: it is being stopped"
+            why = "it is being stopped"
         except NodeLost as error:
-            why = f"left: {error}"
+            why = str(error)
         finally:
             self._members.remove(member)
             self._log.event(
                 "node", state="left", address=member.link.peer, cause=why, **self._count()
             )
             if self._shift:
-                self._shift.lost(member, why)
+                self._shift.lost(member, f"left: {why}")
             self._news()
 
     def _count(self) -> dict[str, int]:
@@ -210,5 +210,8 @@ class Muster:
         """One line a minute for the same: whoever knocks on and on must not fill the disk."""
         now, what = time.monotonic(), (address, why)
         if now - self._said.get(what, -SAY_AGAIN_S) >= SAY_AGAIN_S:
-            self._said = {what: now, **dict(list(self._said.items())[:MOST_SAID])}
+            self._said.pop(what, None)
+            self._said[what] = now
+            if len(self._said) > MOST_SAID:
+                del self._said[next(iter(self._said))]
             self._log.event("node", state="refused", address=address, cause=why)
