@@ -25,10 +25,10 @@ from seekserve.engine.protocol import Facts
 from seekserve.engine.spread import Spread
 from seekserve.log import Log
 from seekserve.settings import EngineSettings, Listen
-from tests.support import FAKE, alive, until
+from tests.support import FAKE, PATIENCE_S, alive, until
 
 TOKEN = "a-token-of-thirty-two-characters"
-QUICK = Pulse(beat_s=0.1, lost_s=1.5)
+QUICK = Pulse(beat_s=0.2, lost_s=4.0)  # a busy machine may let a process wait for seconds
 FACTS = Facts(
     name="n",
     seekserve="1",
@@ -138,7 +138,7 @@ class Head:
             now = self.engine.snapshot
             return now.state is state and now.restarts >= restarts
 
-        await until(is_so, f"{self.engine!r} to be {state}")
+        await until(is_so, f"{self.engine!r} to be {state}", 2 * PATIENCE_S)
         return self.engine.snapshot
 
     async def waits(self, joined: int = 1) -> Snapshot:
