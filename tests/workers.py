@@ -15,6 +15,7 @@ TOGETHER = {
     "tests/demo/": "libraries",
     "tests/plan/test_commands.py": "libraries",
     "tests/plan/test_ladder.py": "libraries",
+    "tests/test_nodes.py": "libraries",
     "tests/plan/test_templates.py": "libraries",
 }
 

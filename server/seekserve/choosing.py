@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +11,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from seekserve.config import Config
-from seekserve.engine.assembly import Launching, platform_here
+from seekserve.engine.assembly import Launching
 from seekserve.engine.devices import environments, parts
+from seekserve.engine.hardware import platform_here
 from seekserve.errors import ConfigError
 from seekserve.pins import Pins
 from seekserve.plan import planner, promise
@@ -42,13 +41,16 @@ def choose(
     if machine.platform == "cpu" and config.tier.tier != "cpu":
         console.print("No accelerator was found: planning for the processor, as --tier cpu does.")
     cluster, apart = _shared_out(planner.cluster_here(catalog, machine), config.tier.engines)
+    cluster = replace(cluster, nodes=config.tier.nodes)
     taken = climb(catalog, config.tier, cluster, Wish(), prefer)
     _show(taken, console)
     names = (taken.plan.subject.name,)
     folder = Path(taken.rung.model).expanduser()
     model = str(folder) if folder.is_dir() else None
     config = _pinned(_with(config, taken.plan, names), taken, model, pins)
-    start = launching(catalog, taken.plan, names, model, config.tier.engine.revision)
+    model = model and str(Path(model).absolute())
+    head = config.cluster.host if config.cluster else ""
+    start = launching(catalog, taken.plan, names, model, config.tier.engine.revision, head)
     return config, replace(start, apart=apart)
 
 
@@ -89,21 +91,34 @@ def launching(
     names: tuple[str, ...],
     model: str | None = None,
     revision: str = "",
+    head: str = "",
 ) -> Launching:
-    """Node 0's command, with this machine's own programs; `model` is a folder that stands in for the
-    repository, `revision` the commit of it. Raises ConfigError where no engine for this silicon is installed.
+    """Each node's command; `model` is a folder that stands in for the repository, `revision` the commit of
+    it, `head` the address where the nodes meet. Raises ConfigError where no engine for this silicon is
+    installed.
     """
     _installed(plan.cluster)
 
-    def argv(socket: Path) -> tuple[str, ...]:
+    def argvs(socket: Path) -> tuple[tuple[str, ...], ...]:
         commands = node_commands(
-            plan, catalog, model=model, uds=str(socket), served_as=names, revision=revision
+            plan,
+            catalog,
+            model=model,
+            uds=str(socket),
+            served_as=names,
+            master=head,
+            revision=revision,
         )
-        return _runnable(commands[0].argv)
+        return tuple(command.argv for command in commands)
 
-    env = node_commands(plan, catalog)[0].env
+    first, *others = node_commands(plan, catalog)
+    if any(other.argv[0] == "ray" for other in others):
+        raise ConfigError(
+            f"{plan.cluster.platform.name} spans nodes by Ray alone, which is not started from here.",
+            "seekserve plan prints each node's command: start them, and attach with --engine URL.",
+        )
     platform: Platform = "cpu" if plan.cluster.platform.id == "cpu" else "cuda"
-    return Launching(argv, env, platform, promise.of_plan(plan))
+    return Launching(argvs, first.env, platform, promise.of_plan(plan))
 
 
 def _installed(cluster: Cluster) -> None:
@@ -114,12 +129,3 @@ def _installed(cluster: Cluster) -> None:
             f"This machine has {cluster.words}, but the vLLM installed here is the {here} one.",
             f"Install the other: {cluster.platform.install}.",
         )
-
-
-def _runnable(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """`python` and `vllm` as this interpreter's own, whatever PATH says."""
-    if argv[0] == "python":
-        return (sys.executable, *argv[1:])
-    beside = Path(sys.executable).with_name(argv[0])
-    found = str(beside) if beside.exists() else shutil.which(argv[0])
-    return (found or argv[0], *argv[1:])

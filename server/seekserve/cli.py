@@ -12,7 +12,9 @@ from rich.console import Console
 from seekserve import __version__
 from seekserve.config import Config, load, spans_wanted, state_folder, take_ops_token
 from seekserve.errors import StartError
+from seekserve.joinverbs import join
 from seekserve.keyverbs import keys, stored
+from seekserve.meeting import take_token
 from seekserve.opsverbs import add_ops
 from seekserve.renderverb import render
 from seekserve.settings import Listen, Prefer
@@ -26,6 +28,7 @@ ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoi
   seekserve serve --tier consumer    the best model of that tier that fits this machine
   seekserve serve --engine URL       in front of a vLLM that already runs
   seekserve serve --tier FILE.yaml   your own model and engine flags
+  seekserve join HEAD                this machine as one more node of serve --nodes N
   seekserve plan                     which models fit this machine, or any other, and how
   seekserve render compose           the files that start a tier: compose, Kubernetes, systemd, Slurm
   seekserve keys add NAME            a key for a client, shown once
@@ -76,6 +79,24 @@ def serve(
             "(speed) or the smallest (light). Default: what the tier says, mostly quality."
         ),
     ] = None,
+    nodes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="N",
+            help="Let one engine span so many nodes, this one counted; start seekserve join on the "
+            "others. Default: what the tier says, mostly 1.",
+        ),
+    ] = None,
+    cluster: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST[:PORT]",
+            help="With several nodes: this one's address on their private network, where the others join "
+            "(port 29540). SEEKSERVE_NODE_TOKEN must be set, the same everywhere.",
+        ),
+    ] = "",
     host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to bind; 0 takes any free one.")] = 8000,
     api_key: Annotated[
@@ -140,7 +161,7 @@ def serve(
 
     screen = Screen(Console(stderr=True))
     try:
-        folder, ops_token = state_folder(), take_ops_token()
+        folder, ops_token, node_token = state_folder(), take_ops_token(), take_token()
 
         def again() -> Config:
             return load(
@@ -162,6 +183,9 @@ def serve(
                 ops=ops,
                 ops_token=ops_token,
                 spans=spans_wanted(os.environ),
+                nodes=nodes,
+                cluster=cluster,
+                node_token=node_token,
             )
 
         run(again, screen, prefer, update_models)
@@ -174,6 +198,7 @@ add_planning(cli)
 cli.add_typer(keys, name="keys")
 cli.command()(usage)
 cli.command()(render)
+cli.command()(join)
 add_ops(cli)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import SecretStr, ValidationError, field_validator
 
+from seekserve import meeting
 from seekserve.complaints import complaints
 from seekserve.errors import ConfigError, OpenToTheWorld
 from seekserve.settings import Frozen, Listen, Tier
@@ -29,6 +30,7 @@ class Config(Frozen):
     `keys_stored` is how many the key file held when the program began: with one, it is not open.
     `ops` is where scrapes are answered over TCP, `ops_token` the digest of what they must send.
     `spans` says that OpenTelemetry's variables name a collector; its SDK reads them.
+    `cluster` is where other nodes join, which have the same `node_token`.
     """
 
     listen: Listen = Listen()
@@ -41,6 +43,8 @@ class Config(Frozen):
     ops: Listen | None = None
     ops_token: bytes | None = None
     spans: bool = False
+    cluster: Listen | None = None
+    node_token: SecretStr | None = None
     log_format: Literal["text", "json"] = "text"
     state_dir: Path
 
@@ -116,6 +120,9 @@ def load(
     ops: str = "",
     ops_token: str | None = None,
     spans: bool = False,
+    nodes: int | None = None,
+    cluster: str = "",
+    node_token: SecretStr | None = None,
 ) -> Config:
     """One frozen Config from a tier and the command line; the key is hashed here and dropped."""
     named = (("API key", api_key), ("engine's API key", engine_key), ("ops token", ops_token))
@@ -126,10 +133,11 @@ def load(
                 "Use letters, digits, - and _ alone, without a space or a line's end.",
             )
     try:
+        read = read_tier(tier or (ATTACHED if attach else "demo"))
         config = Config.model_validate(
             {
                 "listen": dict(listen),
-                "tier": read_tier(tier or (ATTACHED if attach else "demo")),
+                "tier": read.model_copy(update={"nodes": nodes}) if nodes else read,
                 "attach": attach,
                 "key_hashes": (hash_key(api_key),) if api_key else (),
                 "engine_key": engine_key or None,
@@ -140,6 +148,8 @@ def load(
                 "ops": _host_and_port(ops) if ops else None,
                 "ops_token": hash_key(ops_token) if ops_token else None,
                 "spans": spans,
+                "cluster": meeting.place(cluster) if cluster else None,
+                "node_token": node_token,
             }
         )
     except ValidationError as error:
@@ -156,6 +166,7 @@ def load(
         )
     _closed_or_meant_open(config)
     _ops_closed(config, ops_token)
+    meeting.checked(config.tier, attach, config.cluster, config.node_token)
     return config
 
 

@@ -9,6 +9,7 @@ SeekserveError
 │   ├── LedgerUnusable     2   its file is damaged, newer, locked or not ours to write
 │   ├── Impossible         2   a layout, format or flag that cannot be, whatever the memory
 │   └── EngineFailed       3   the engine did not start, or died for good
+├── NodeLost                   another node of the engine is gone, silent, or not what it says
 └── Refusal                    an HTTP answer in the client's own error shape
     ├── BadRequest       400   what was sent cannot be served as it is
     ├── Unauthenticated  401   no key, or not one of ours
@@ -79,6 +80,10 @@ class Impossible(StartError):
 
 class EngineFailed(StartError):
     exit_code = 3
+
+
+class NodeLost(SeekserveError):
+    """Says what is wrong with the other end, as the end of a sentence that names it."""
 
 
 class Refusal(SeekserveError):

@@ -10,7 +10,7 @@ from seekserve.config import Config
 from seekserve.errors import ConfigError
 from seekserve.settings import Tier
 
-ENGINES = ("engine", "engines", "ladder", "hardware", "prefer", "floor_tokens_per_s")
+ENGINES = ("engine", "engines", "nodes", "ladder", "hardware", "prefer", "floor_tokens_per_s")
 """Settings of a tier that engines are made from. The others hold for requests from now on."""
 
 Told = Sequence[str]

@@ -90,7 +90,7 @@ def render(
             path=tier if tier.endswith((".yaml", ".yml")) else "",
             gpu=gpu,
             gpu_mem_gib=gpu_mem_gib,
-            nodes=getattr(chosen, "nodes", 1) if nodes is None else nodes,
+            nodes=chosen.nodes if nodes is None else nodes,
             platform=platform,
             cdi=cdi,
             rdma=rdma,

@@ -12,6 +12,7 @@ from seekserve.engine.assembly import Launching, as_written, launched, order
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.launched import Launched, Order
 from seekserve.engine.rolling import Rolling
+from seekserve.engine.spread import Spread
 from seekserve.errors import ConfigError
 from seekserve.log import Log
 from seekserve.reloading import of_engines
@@ -50,7 +51,8 @@ class Renewing:
             config = self._as_planned(written, running)
         else:
             config, self._launching = self._planned(written)
-        return config.model_copy(update={"listen": running.listen, "ops": running.ops})
+        bound = {"listen": running.listen, "ops": running.ops, "cluster": running.cluster}
+        return config.model_copy(update=bound)
 
     def _as_planned(self, written: Config, running: Config) -> Config:
         if of_engines(written.tier) != of_engines(self._written.tier):
@@ -66,6 +68,13 @@ class Renewing:
         ours = [engine for engine in self._fleet.engines if isinstance(engine, Launched)]
         if config.attach or not ours:
             return []
+        muster = ours[0].muster if isinstance(ours[0], Spread) else None
+        if config.tier.nodes != (muster.nodes if muster else 1):
+            raise ConfigError(
+                f"{config.tier.nodes} nodes are asked for now, and the server was started for "
+                f"{muster.nodes if muster else 1}.",
+                "Restart the server for another number of nodes.",
+            )
         if (launching := self._launching) is None:
             launching = await asyncio.to_thread(as_written, config)
         if launching.platform != "cpu" and len(ours) != config.tier.engines:
@@ -77,12 +86,12 @@ class Renewing:
         run_dir = Path(ours[0].snapshot.address.path).parent
 
         def make(number: int) -> Launched:
-            return launched(config, run_dir, self._log, launching, number)
+            return launched(config, run_dir, self._log, launching, number, muster)
 
         def order_of(engine: Launched) -> Order:
             return order(config, launching, Path(engine.snapshot.address.path), engine.number)
 
-        alone = len(ours) == 1
+        alone = len(ours) == 1 and not muster  # the other nodes carry one engine at a time
         room = alone and await asyncio.to_thread(beside.room, ours[0], launching.platform)
         return await Rolling(self._fleet, make, order_of, room).to(config.tier.engines, force)
 

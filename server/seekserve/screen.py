@@ -14,7 +14,7 @@ from rich.status import Status
 from rich.text import Text
 
 from seekserve.config import Config
-from seekserve.engine.engine import Snapshot, State
+from seekserve.engine.engine import NODES, Snapshot, State
 from seekserve.errors import StartError
 
 STAGE_WORDS = {
@@ -56,7 +56,7 @@ class Screen:
 
     def heard(self, snapshot: Snapshot) -> None:
         """An engine changed its state or stage."""
-        words = f"{snapshot.name}: {STAGE_WORDS.get(snapshot.stage, snapshot.stage)}"
+        words = f"{snapshot.name}: {_stage(snapshot)}"
         if snapshot.state is not State.STARTING:
             self._finish(snapshot)
         elif self._progress:
@@ -71,6 +71,10 @@ class Screen:
         elif self._said.get(snapshot.name) != words:
             self._said[snapshot.name] = words
             self._print(f"... {words}", highlight=False)
+
+    def said(self, words: str) -> None:
+        """One line of progress."""
+        self._print(f"... {words}", highlight=False, markup=False, soft_wrap=True)
 
     def _print(self, *what: RenderableType, **how: Any) -> None:
         """Nobody may be able to read it, on a full disk or a closed pipe: that is no reason to end."""
@@ -143,6 +147,13 @@ class Screen:
             self.console.print(
                 Text("What to do: ", style="bold") + Text(error.todo), soft_wrap=True
             )
+
+
+def _stage(snapshot: Snapshot) -> str:
+    if snapshot.stage == NODES:
+        here = f"{snapshot.joined} of {snapshot.nodes} nodes have joined"
+        return here if snapshot.joined == snapshot.nodes else f"{here}, waiting at {snapshot.where}"
+    return STAGE_WORDS.get(snapshot.stage, snapshot.stage)
 
 
 def base_url(config: Config, port: int) -> str:

@@ -18,9 +18,13 @@ from seekserve import tls
 from seekserve.app import build
 from seekserve.choosing import choose
 from seekserve.config import Config
+from seekserve.engine import muster
 from seekserve.engine.assembly import Launching, assemble
 from seekserve.engine.engine import State
 from seekserve.engine.fleet import Fleet
+from seekserve.engine.hardware import facts_here
+from seekserve.engine.muster import Muster
+from seekserve.engine.protocol import Facts
 from seekserve.errors import EngineFailed
 from seekserve.gateway.closing import Closing
 from seekserve.listener import Server, bound
@@ -40,12 +44,13 @@ def run(
     screen.warned(config)
     pins = Pins(config.state_dir, os.environ, Log(config.log_format), update_models)
     planned = partial(_planned, prefer=prefer, screen=screen, pins=pins)
+    facts = facts_here() if config.cluster else None
     chosen, launching = planned(config)
 
     def renewing(fleet: Fleet, log: Log) -> Renewing:
         return Renewing(fleet, again, planned, log, config, launching)
 
-    uvloop.run(_serve(chosen, launching, screen, pins, renewing))
+    uvloop.run(_serve(chosen, launching, screen, pins, renewing, facts))
 
 
 def _planned(
@@ -67,16 +72,18 @@ async def _serve(
     screen: Screen,
     pins: Pins,
     renewing: Callable[[Fleet, Log], Renewing],
+    facts: Facts | None,
 ) -> None:
     log = Log(config.log_format)
     with (
         bound(config.listen) as listener,
         ops_socket(config.state_dir) as door,
         ops_port(config.ops) as port,
+        _muster(config, facts, log) as nodes,
     ):
         config = _as_bound(config, listener, port)
         certificate, closing = tls.certificate(config.listen, log), Closing()
-        fleet = assemble(config, log, launching)
+        fleet = assemble(config, log, launching, nodes)
         apps = build(config, fleet, log, closing, renewing(fleet, log))
         if certificate:
             apps.watch(certificate.gauges)
@@ -86,6 +93,8 @@ async def _serve(
         fleet.listen(screen.heard)
         fleet.listen(pins.heard)
         async with contextlib.AsyncExitStack() as sides:
+            if nodes:
+                await sides.enter_async_context(nodes)
             await sides.enter_async_context(Side(apps.ops, door))
             if port:
                 await sides.enter_async_context(Side(apps.scrape, port))
@@ -96,6 +105,16 @@ async def _serve(
                 watcher.cancel()
     if failed := [s for s in fleet.snapshots() if s.state is State.FAILED]:
         raise EngineFailed(f"The engine failed: {failed[0].cause}", failed[0].todo)
+
+
+@contextmanager
+def _muster(config: Config, facts: Facts | None, log: Log) -> Iterator[Muster | None]:
+    """Where other nodes join, if there are to be any."""
+    if not (config.cluster and config.node_token and facts):
+        yield None
+        return
+    with muster.door(config.cluster) as there:
+        yield Muster(there, config.node_token, facts, config.tier.nodes, log)
 
 
 def _as_bound(config: Config, api: socket.socket, ops: socket.socket | None) -> Config:

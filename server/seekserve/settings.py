@@ -172,6 +172,7 @@ class Tier(Frozen):
     floor_tokens_per_s: Annotated[float, Field(ge=0)] = 20
     engine: EngineSettings = EngineSettings()
     engines: Annotated[int, Field(ge=1, le=64)] = 1
+    nodes: Annotated[int, Field(ge=1, le=64)] = 1
     continue_streams: bool = True
     defaults: Defaults = Defaults()
     limits: Limits = Limits()

@@ -93,6 +93,13 @@ def test_where_scrapes_are_answered(door: Door, grade: Grade) -> None:
     assert of_server(scrape=door)[0] is grade
 
 
+def test_where_nodes_join() -> None:
+    found, words = of_server(cluster=replace(HOME, port=29540))
+    assert found is Grade.OK and "127.0.0.1:29540" in words
+    found, words = of_server(cluster=replace(WORLD, host="10.0.0.1", port=29540))
+    assert found is Grade.WARN and "10.0.0.1:29540" in words and "firewall" in words
+
+
 @pytest.mark.parametrize(
     ("ports", "grade"),
     [

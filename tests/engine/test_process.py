@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from seekserve.engine.process import MAX_LINE, TAIL_LINES, Command, LogFile, Process
+from seekserve.engine.logfile import LogFile
+from seekserve.engine.process import MAX_LINE, TAIL_LINES, Command, Process
 from tests.support import alive, until
 
 IGNORES = "import signal,time;signal.signal(signal.SIGTERM,signal.SIG_IGN);"

@@ -90,7 +90,9 @@ class Ops:
         """Each engine's state, and of one that is not ready the cause and what to do about it."""
         trace_of(request.scope).route = "ops"
         engines = [
-            _public(s) | {"address": str(s.address), "cause": s.cause, "remedy": s.todo}
+            _public(s)
+            | {"address": str(s.address), "cause": s.cause, "remedy": s.todo}
+            | ({"nodes_join_at": s.where} if s.where else {})
             for s in self._fleet.snapshots()
         ]
         return JSONResponse({"engines": engines})
@@ -109,6 +111,7 @@ class Ops:
                 "api": {"door": self._door(), "no_auth": config.no_auth}
                 | _listening(config.listen),
                 "ops": ops,
+                "cluster": _listening(config.cluster) if config.cluster else None,
             }
         )
 
@@ -121,6 +124,7 @@ class Ops:
         stages = [((s.name, stage), t) for s in snapshots for stage, t in s.stage_s.items()]
         ends = [((s.name, how), float(count)) for s in snapshots for how, count in s.ends.items()]
         reached = [((s.name, s.stage), 1.0) for s in snapshots if s.state is State.STARTING]
+        spread = [s for s in snapshots if s.nodes > 1]
         figures = [
             ((s.name, of, kind), value)
             for s in snapshots
@@ -133,6 +137,18 @@ class Ops:
                 "What the planner promised and what the engine came to: kv_cache_tokens, weights_gib.",
                 ("engine", "of", "kind"),
                 figures,
+            ),
+            (
+                "engine_nodes",
+                "Nodes that an engine spans, where it is more than one.",
+                ("engine",),
+                [((s.name,), float(s.nodes)) for s in spread],
+            ),
+            (
+                "engine_nodes_joined",
+                "Of those, how many are here, the head included.",
+                ("engine",),
+                [((s.name,), float(s.joined)) for s in spread],
             ),
             ("engine_state", "1 for the state an engine is in.", ("engine", "state"), states),
             (
@@ -173,6 +189,8 @@ def _public(snapshot: Snapshot) -> dict[str, Any]:
     known: dict[str, Any] = {"name": snapshot.name, "state": snapshot.state.value}
     if snapshot.state is State.STARTING:
         known |= {"stage": snapshot.stage, "progress": snapshot.share}
+    if snapshot.nodes > 1:
+        known["nodes"] = {"wanted": snapshot.nodes, "joined": snapshot.joined}
     return known | {"models": [card.id for card in snapshot.models], "restarts": snapshot.restarts}
 
 

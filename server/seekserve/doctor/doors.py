@@ -32,6 +32,8 @@ def server(found: Server) -> Iterator[Finding]:
     )
     if found.scrape:
         yield from _scrape(found.scrape)
+    if found.cluster:
+        yield from _cluster(found.cluster)
     for engine in found.engines:
         yield from _engine(engine)
     for attached in found.attached:
@@ -103,6 +105,20 @@ def _scrape(door: Door) -> Iterator[Finding]:
             f"Scrapes on {where} send their token without TLS.",
             "Let only Prometheus reach that port, over a network of its own.",
         )
+
+
+def _cluster(door: Door) -> Iterator[Finding]:
+    """It is never without a token, which the server does not start without."""
+    where = f"Nodes join on {door.host}:{door.port}, with a token"
+    if door.loopback:
+        yield ok("doors", f"{where}; only this machine reaches it.")
+        return
+    yield warn(
+        "doors",
+        f"{where}. What their engines then say to each other has no key and no encryption: whoever reaches "
+        "those ports can read prompts and run code on the nodes.",
+        "Give the nodes a network of their own, or a firewall that lets only them reach each other.",
+    )
 
 
 def _engine(engine: Setup) -> Iterator[Finding]:

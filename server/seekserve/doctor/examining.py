@@ -54,7 +54,7 @@ def _all(folder: Path, tier: Tier | None) -> Iterator[Finding]:
 def _server(path: Path) -> Server:
     told = opsdoor.ask(path, "GET", "/server").page
     api = _door(told["api"], told["api"]["door"] == "closed")
-    ops = told["ops"]
+    ops, cluster = told["ops"], told.get("cluster")  # an older server has none
     return Server(
         pid=told["pid"],
         version=told["version"],
@@ -64,6 +64,7 @@ def _server(path: Path) -> Server:
         replies=knocking.replies(api),
         engines=tuple(processes.engines(told["pid"])),
         attached=tuple(knocking.attachment(url) for url in told["attached"]),
+        cluster=_door(cluster, closed=True) if cluster else None,
     )
 
 

@@ -94,7 +94,7 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that runs with this state folder."""
+    """A server that runs with this state folder. `cluster` is where other nodes join it."""
 
     pid: int
     version: str
@@ -104,6 +104,7 @@ class Server:
     replies: tuple[Reply, ...] = ()
     engines: tuple[Setup, ...] = ()
     attached: tuple[Attachment, ...] = ()
+    cluster: Door | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,13 @@ FLAGS = {
     "trust-request-chat-template": "runs templates that come in requests",
     "api-key": "shows a key to everybody who can list processes",
 }
-KEYS = ("SEEKSERVE_API_KEY", "SEEKSERVE_ENGINE_API_KEY", "SEEKSERVE_OPS_TOKEN", "VLLM_API_KEY")
+KEYS = (
+    "SEEKSERVE_API_KEY",
+    "SEEKSERVE_ENGINE_API_KEY",
+    "SEEKSERVE_OPS_TOKEN",
+    "SEEKSERVE_NODE_TOKEN",
+    "VLLM_API_KEY",
+)
 
 
 def check(setup: Setup) -> Iterator[Finding]:

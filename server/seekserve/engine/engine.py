@@ -23,6 +23,7 @@ from seekserve.manner import UNKNOWN, Manner
 from seekserve.plan.promise import KV_TOKENS
 
 POLL_S = 0.25
+NODES = "nodes"  # the stage of waiting for the other nodes of an engine
 PROVE_S = 1.0  # between two tries of one that was found not to work
 ENDS = ("exited", "fenced", "stalled")
 """How lives end that nobody asked to: by themselves, by the watch, or by a start that took too long."""
@@ -42,6 +43,7 @@ class Snapshot:
 
     `planned` and `actual` are figures of its last start by name (`startup.figure`): what the planner
     promised, and what the engine said it came to. `ends` counts the lives that ended badly, by how.
+    Of its `nodes`, so many have `joined`, at `where`.
     """
 
     name: str
@@ -58,6 +60,9 @@ class Snapshot:
     cause: str = ""
     todo: str = ""
     ends: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ENDS, 0))
+    nodes: int = 1
+    joined: int = 1
+    where: str = ""
 
     def __repr__(self) -> str:
         stage = f"/{self.stage}" if self.state is State.STARTING else ""

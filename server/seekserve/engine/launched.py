@@ -18,6 +18,7 @@ from seekserve.engine.engine import POLL_S, Engine, State
 from seekserve.engine.probe import ModelCard
 from seekserve.engine.process import Command, Process
 from seekserve.engine.remedies import remedy
+from seekserve.engine.restart import HALF_A_LIFE_S, Life
 from seekserve.log import Log
 from seekserve.manner import UNKNOWN, Manner
 from seekserve.settings import EngineSettings
@@ -25,20 +26,13 @@ from seekserve.settings import EngineSettings
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a child is to be. `planned` are figures to check it by."""
+    """What a child is to be, and on `others` nodes if any. `planned` are figures to check it by."""
 
     command: Command
     settings: EngineSettings
     planned: Mapping[str, float] = field(default_factory=dict)
     manner: Manner = UNKNOWN
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """How one life of a process ended: after `ready_s` seconds of being ready; `asked` to or not."""
-
-    ready_s: float
-    asked: bool = False
+    others: tuple[Command, ...] = ()
 
 
 class Launched(Engine):
@@ -114,8 +108,10 @@ class Launched(Engine):
 
     async def _live(self) -> Life:
         self._socket.unlink(missing_ok=True)  # vLLM does not remove a stale one: "address in use"
-        self._entered = self._spoke = time.monotonic()
         self._asked.clear()
+        if not await self._gathered():
+            return Life(0.0, asked=True)
+        self._entered = self._spoke = time.monotonic()
         fresh: dict[str, Any] = {
             "share": None,
             "stage_s": {},
@@ -131,6 +127,10 @@ class Launched(Engine):
             return Life(0.0)
         async with process, self._minded(process):
             return await self._lived(process)
+
+    async def _gathered(self) -> bool:
+        """Whether all it needs to start is there; False where it is to end, or to be another, instead."""
+        return True
 
     @asynccontextmanager
     async def _minded(self, process: Process) -> AsyncIterator[None]:
@@ -154,7 +154,7 @@ class Launched(Engine):
         async with Ends() as ends:
             exited, asked = ends.add(process.wait()), ends.add(self._asked.wait())
             if not await self._until_ready(process, exited):
-                return Life(0.0, self._asked.is_set())
+                return Life(HALF_A_LIFE_S if process.blameless else 0.0, self._asked.is_set())
             ready_at = time.monotonic()
             amiss = ends.add(self._until_amiss())
             await asyncio.wait([exited, amiss, asked], return_when=asyncio.FIRST_COMPLETED)
@@ -168,7 +168,7 @@ class Launched(Engine):
                 process.hurry(0.0)  # one that hangs does not hear; its requests wait for its end
                 self._blame(self._named(amiss.result()), [])
             self._become(State.STARTING, stage="wait")
-            return Life(max(time.monotonic() - ready_at, 1e-3))
+            return Life(max(time.monotonic() - ready_at, HALF_A_LIFE_S))
 
     def _named(self, amiss: str) -> str:
         return amiss if self._socket.exists() else f"its socket is gone, and {amiss}"
@@ -192,7 +192,7 @@ class Launched(Engine):
                 self._become(State.READY, models=self._known(cards), **ready)
                 self._compare()
                 return True
-            if now - self._spoke > settings.stall_s:
+            if now - max(self._spoke, process.spoke_at) > settings.stall_s:
                 self._late(process, f"it stalled: silent for {settings.stall_s:.0f} s")
                 return False
             await asyncio.wait([exited], timeout=POLL_S)
@@ -202,7 +202,7 @@ class Launched(Engine):
 
     def _late(self, process: Process, how: str) -> None:
         self._ended("stalled")
-        self._blame(f"{how} (stage: {self.snapshot.stage})", list(process.tail))
+        self._blame(f"{how} (stage: {process.at(self.snapshot.stage)})", list(process.tail))
 
     def _youngest_s(self) -> float | None:
         return self._process.youngest_s() if self._process else None
@@ -243,7 +243,7 @@ class Launched(Engine):
 
     def _exited(self, process: Process, code: int) -> None:
         self._ended("exited")
-        self._blame(f"it exited with code {code}", list(process.tail), code)
+        self._blame(process.how(code), list(process.tail), code)
 
     def _remedy(self, said: list[str], code: int | None) -> str:
         command = self._order.command

@@ -18,13 +18,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
+
+from seekserve.engine.logfile import LogFile
 
 HURRY_S = 3.0
 TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-KEPT_LOGS = 5
 TIDY_S = 3.0  # for the rest of a group whose leader has ended
 MAX_LINE = 8 * 1024
-MAX_LOG = 32 * 1024 * 1024
 TAIL_LINES = 400
 PR_SET_PDEATHSIG = 1
 _SECRET = re.compile(
@@ -51,39 +52,6 @@ def secret(name: str) -> bool:
     return bool(_SECRET.search(name)) and name not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
-class LogFile:
-    """The engine's own words on disk, mode 0600. Older generations are kept, so that restarts do not
-    carry off what the first death said.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._open()
-
-    def _open(self) -> None:
-        if self.path.exists() and self.path.stat().st_size:
-            names = [self.path, *(Path(f"{self.path}.{n}") for n in range(1, KEPT_LOGS + 1))]
-            for older, newer in reversed(list(zip(names[1:], names, strict=False))):
-                if newer.exists():
-                    newer.replace(older)
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._file = os.fdopen(handle, "wb", buffering=0)
-        self._size = 0
-
-    def write(self, data: bytes) -> None:
-        """Never raises: a full disk costs log lines, not the engine, which would block on its pipe."""
-        self._size += len(data)
-        with contextlib.suppress(OSError):
-            self._file.write(data)
-            if self._size > MAX_LOG:
-                full = self._file
-                self._open()
-                full.close()
-
-    def close(self) -> None:
-        self._file.close()
-
-
 class Process:
     """A running group. `tail` holds the last lines it said."""
 
@@ -104,7 +72,7 @@ class Process:
     @classmethod
     async def spawn(
         cls, command: Command, log: Path, on_line: Callable[[str], None], grace_s: float
-    ) -> Process:
+    ) -> Self:
         """Starts `command` in a session of its own. Raises OSError when it cannot be executed."""
         file = LogFile(log)
         # A pipe of our own: with asyncio's, wait() waits for whoever still holds the other end.
@@ -128,7 +96,7 @@ class Process:
             os.close(theirs)
         return cls(child, said, pipe, file, on_line, grace_s)
 
-    async def __aenter__(self) -> Process:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -147,11 +115,29 @@ class Process:
     def returncode(self) -> int | None:
         return self._child.returncode
 
+    @property
+    def blameless(self) -> bool:
+        """Whether its end tells nothing of what it was started with."""
+        return False
+
+    @property
+    def spoke_at(self) -> float:
+        """When it last said something that its lines do not tell (monotonic)."""
+        return 0.0
+
     async def wait(self) -> int:
         """The exit code, once the leader has ended and its last words were read."""
         code = await self._child.wait()
         await self._last_words()
         return code
+
+    def how(self, code: int) -> str:
+        """Its end, in words."""
+        return f"it exited with code {code}"
+
+    def at(self, stage: str) -> str:
+        """The stage it has reached, where only part of it is known from its lines."""
+        return stage
 
     def hurry(self, within_s: float = HURRY_S) -> None:
         """From now on it is given so long to end, where that is less than its grace."""
@@ -186,9 +172,9 @@ class Process:
         finally:  # a second Ctrl-C cuts the grace short, never the killing
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
-        await self._child.wait()
-        await self._last_words()
-        self._log.close()
+            await self._child.wait()
+            await self._last_words()
+            self._log.close()
 
     async def _emptied(self) -> None:
         """Returns when nobody of the group is left. The last are trackers that unlink shared memory."""

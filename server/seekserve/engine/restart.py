@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 SETTLED_S = 600.0
+HALF_A_LIFE_S = 1e-3  # it counts as a death, and not as a start that could not be
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How one life of a process ended: after `ready_s` seconds of being ready; `asked` to or not."""
+
+    ready_s: float
+    asked: bool = False
 
 
 def next_wait(lives_s: Sequence[float], max_restarts: int) -> float | None:

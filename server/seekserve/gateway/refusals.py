@@ -71,6 +71,8 @@ def not_ready(snapshots: list[Snapshot]) -> EngineNotReady:
         )
     best = max(snapshots, key=lambda s: s.state is State.STARTING)
     share = f" ({best.share:.0%})" if best.share is not None else ""
+    if best.joined < best.nodes:
+        share = f" ({best.joined} of {best.nodes} joined)"
     return EngineNotReady(
         f"The engine is {best.state.value}; stage: {best.stage or best.state.value}{share}. "
         "Try again after Retry-After seconds, or watch /health/ready.",

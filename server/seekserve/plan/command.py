@@ -20,6 +20,7 @@ Platform = Literal["cpu", "cuda"]
 OUR_PARSER = "seekserve_deepseek"
 PARSER_FILE = Path(__file__).parents[1] / "engine" / "vllm_reasoning.py"
 CPU_ENTRY = ("-m", "vllm.entrypoints.launchers.api_server.entry", "--model")
+ALONE = {"VLLM_HOST_IP": "127.0.0.1"}  # for the ports of an engine that spans no other node
 CUDA_ENTRY = ("-m", "vllm.entrypoints.cli.main", "serve")
 
 
@@ -28,10 +29,7 @@ def argv(
 ) -> tuple[str, ...]:
     """The engine's command line: it listens on `socket`, and on nothing else."""
     entry = CPU_ENTRY if platform == "cpu" else CUDA_ENTRY
-    flags = dict(settings.args) | _overlay(settings, platform).args
-    flags = revision_flags(settings.revision, flags) | flags
-    if flags.get("reasoning-parser") == OUR_PARSER:
-        flags["reasoning-parser-plugin"] = str(PARSER_FILE)
+    flags = flags_of(settings, platform)
     served = ("--served-model-name", *settings.served_as) if settings.served_as else ()
     return (
         python or sys.executable,
@@ -44,16 +42,30 @@ def argv(
     )
 
 
+def flags_of(settings: EngineSettings, platform: Platform) -> dict[str, Flag]:
+    """The engine's flags as the tier and the platform's part of it have them."""
+    flags = dict(settings.args) | _overlay(settings, platform).args
+    flags = revision_flags(settings.revision, flags) | flags
+    if flags.get("reasoning-parser") == OUR_PARSER:
+        flags["reasoning-parser-plugin"] = str(PARSER_FILE)
+    return flags
+
+
 def environment(
     settings: EngineSettings, platform: Platform, limits: Limits, run_dir: Path
 ) -> dict[str, str]:
-    """What the engine's environment adds to ours. Its IPC sockets stay in the private `run_dir`, and what a
-    variable of this machine might open is said to be shut.
-    """
+    """What the engine's environment adds to ours."""
+    return own(run_dir) | ALONE | shared(settings, platform, limits)
+
+
+def own(run_dir: Path) -> dict[str, str]:
+    """Of one node: its engine's IPC sockets stay in the private `run_dir`."""
+    return {"VLLM_RPC_BASE_PATH": str(run_dir), "TMPDIR": str(run_dir)}
+
+
+def shared(settings: EngineSettings, platform: Platform, limits: Limits) -> dict[str, str]:
+    """The same on every node. What a variable of a machine might open is said to be shut."""
     ours = {
-        "VLLM_RPC_BASE_PATH": str(run_dir),
-        "TMPDIR": str(run_dir),
-        "VLLM_HOST_IP": "127.0.0.1",
         "VLLM_MAX_STOP_STRINGS": str(limits.stop_strings),
         "VLLM_MAX_N_SEQUENCES": str(limits.choices),
         "VLLM_MAX_COMPLETION_PROMPTS": str(limits.prompts),

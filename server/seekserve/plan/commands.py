@@ -3,7 +3,7 @@
 Written against vLLM 0.32.0's own parser (engine/arg_utils.py, entrypoints/launchers/cli_args.py), which
 the tests ask about every command here. Versions back to 0.12 are told apart where a flag came later.
 Left to whoever launches: host and port (or `uds`), the API key, and the network interfaces of several
-nodes (GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME, HCCL_IF_IP), which nobody can know from here.
+nodes (engine/elsewhere.py), which nobody can know from here.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def node_commands(
         if ray and node:
             argv: tuple[str, ...] = ("ray", "start", "--address", f"{master}:{RAY_PORT}", "--block")
         else:
-            own = _ray(plan.layout) if ray else _place(plan.layout, node, master)
+            own = _ray(plan.layout) if ray else place(plan.layout, node, master)
             here = flags if not node else {k: v for k, v in flags.items() if k not in FRONT}
             socket: dict[str, Flag] = {"uds": uds} if uds and not node else {}
             argv = (*_entry(plan, model or repository(plan)), *words(socket | here | own))
@@ -132,7 +132,7 @@ def _parallel(layout: Layout) -> dict[str, Flag]:
     return flags | ({"enable-expert-parallel": True} if layout.ep else {})
 
 
-def _place(layout: Layout, node: int, master: str) -> dict[str, Flag]:
+def place(layout: Layout, node: int, master: str) -> dict[str, Flag]:
     """This node's part, by vLLM's own launcher. Several DP ranks to a node meet at the head's RPC port;
     a rank that spans nodes is one torch world over all of them, DP included (config/parallel.py,
     nnodes_within_dp). The head gets no start rank: there it would mean a balancer for each node.

@@ -1,0 +1,217 @@
+"""Where the other nodes of an engine join its head: who is here, and who is turned away.
+
+Deny by default: nobody is a member before he has proven the token and is of the head's version and hardware.
+The list of members changes only here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from pydantic import SecretStr
+
+from seekserve.engine.hardware import refusal
+from seekserve.engine.link import GREET_S, PIECE, Link, Pulse, admitted, closed
+from seekserve.engine.protocol import Facts, Leaving, Refused, Taken
+from seekserve.engine.shift import Member, Shift
+from seekserve.errors import ConfigError, NodeLost, PortTaken
+from seekserve.log import Log
+from seekserve.settings import Listen
+
+MOST_STRANGERS = 16
+SAY_AGAIN_S = 60.0
+MOST_SAID = 256
+
+
+@contextmanager
+def door(where: Listen) -> Iterator[socket.socket]:
+    """A listening socket. Raises PortTaken or ConfigError."""
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((where.host, where.port))
+        except OSError as error:
+            raise _why(where, error) from error
+        listener.listen(MOST_STRANGERS)
+        yield listener
+
+
+def _why(where: Listen, error: OSError) -> PortTaken | ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return PortTaken(
+            f"Port {where.port} on {where.host} is taken by another program.",
+            f"Stop that one, or let nodes join elsewhere: --cluster {where.host}:{where.port + 1}, and the "
+            "same with seekserve join.",
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return ConfigError(
+            f"{where.host} is no address of this machine.",
+            "Give this node's own address with --cluster; the others are started with seekserve join.",
+        )
+    return ConfigError(
+        f"Nodes cannot join at {where.host}:{where.port}: {error.strerror or error}."
+    )
+
+
+class Muster:
+    """`async with` it: nodes can join while inside. `nodes` counts the head."""
+
+    def __init__(
+        self,
+        door: socket.socket,
+        token: SecretStr,
+        facts: Facts,
+        nodes: int,
+        log: Log,
+        pulse: Pulse | None = None,
+    ) -> None:
+        self._door, self._token, self.facts, self.nodes = door, token, facts, nodes
+        self._log, self._pulse = log, pulse or Pulse()
+        self.host, self.port = door.getsockname()[:2]
+        self._members: list[Member] = []
+        self._guests: set[asyncio.Task[None]] = set()
+        self._strangers = self._epoch = 0
+        self._shift: Shift | None = None
+        self._said: dict[tuple[str, str], float] = {}
+        self.changed = asyncio.Event()
+        self.counted: Callable[[], None] = lambda: None
+
+    def __repr__(self) -> str:
+        return f"<Muster {self.joined} of {self.nodes} at {self.where}>"
+
+    @property
+    def where(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def joined(self) -> int:
+        """Nodes that are here, the head among them."""
+        return 1 + len(self._members)
+
+    @property
+    def whole(self) -> bool:
+        return self.joined == self.nodes
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._enter, sock=self._door, limit=PIECE)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._server.close()
+        guests = list(self._guests)
+        for guest in guests:
+            guest.cancel()
+        await asyncio.gather(*guests, return_exceptions=True)
+
+    def begin(
+        self,
+        orders: Sequence[tuple[tuple[str, ...], dict[str, str]]],
+        grace_s: float,
+    ) -> Shift:
+        """All nodes must be here. Ranks go by address, so that a node that comes back has its own again."""
+        self._epoch += 1
+        members = sorted(self._members, key=lambda one: ipaddress.ip_address(one.link.peer))
+        for rank, member in enumerate(members, 1):
+            member.rank = rank
+        self._shift = Shift(self._epoch, members)
+        self._shift.begin(orders, grace_s)
+        return self._shift
+
+    def drop(self, member: Member) -> None:
+        """One that did not do as it was told: without a connection its engine ends."""
+        self._log.event("node", state="dropped", address=member.link.peer)
+        member.link.cut()
+
+    def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._strangers >= MOST_STRANGERS:
+            writer.transport.abort()
+            return
+        self._strangers += 1
+        guest = asyncio.create_task(self._met(reader, writer))
+        self._guests.add(guest)
+        guest.add_done_callback(self._guests.discard)
+
+    async def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        address = (writer.get_extra_info("peername") or ("?",))[0]
+        known = False
+        try:
+            async with asyncio.timeout(2 * GREET_S):
+                link = await admitted(reader, writer, self._token.get_secret_value(), self._pulse)
+                facts = await link.hear()
+            self._strangers -= 1
+            known = True
+            if isinstance(facts, Facts):
+                await self._welcome(link, facts)
+        except (NodeLost, TimeoutError) as error:
+            self._turned_away(address, str(error) or "it does not say who it is")
+        finally:
+            self._strangers -= not known
+            await closed(writer)
+
+    async def _welcome(self, link: Link, facts: Facts) -> None:
+        why = refusal(self.facts, facts)
+        if not why and self.whole:
+            there = ", ".join(member.link.peer for member in self._members)
+            why = Refused(why="full", told=f"all {self.nodes} nodes are here already: {there}")
+        if why:
+            link.say(why)
+            self._turned_away(link.peer, why.told)
+            return
+        member = Member(link, facts)
+        self._members.append(member)
+        link.say(Taken(nodes=self.nodes))
+        self._log.event("node", state="joined", address=link.peer, name=facts.name, **self._count())
+        self._news()
+        async with link.alive():
+            await self._attended(member)
+
+    async def _attended(self, member: Member) -> None:
+        """Until it is gone."""
+        why = "the server stops"
+        try:
+            while not isinstance(word := await member.link.hear(), Leaving):
+                if self._shift:
+                    self._shift.told(member, word)
+            why = "it is being stopped"
+        except NodeLost as error:
+            why = str(error)
+        finally:
+            self._members.remove(member)
+            self._log.event(
+                "node", state="left", address=member.link.peer, cause=why, **self._count()
+            )
+            if self._shift:
+                self._shift.lost(member, f"left: {why}")
+            self._news()
+
+    def _count(self) -> dict[str, int]:
+        return {"joined": self.joined, "nodes": self.nodes}
+
+    def _news(self) -> None:
+        self.changed.set()
+        self.counted()
+
+    def _turned_away(self, address: str, why: str) -> None:
+        """One line a minute for the same: whoever knocks on and on must not fill the disk."""
+        now, what = time.monotonic(), (address, why)
+        if now - self._said.get(what, -SAY_AGAIN_S) >= SAY_AGAIN_S:
+            self._said.pop(what, None)
+            self._said[what] = now
+            if len(self._said) > MOST_SAID:
+                del self._said[next(iter(self._said))]
+            self._log.event("node", state="refused", address=address, cause=why)
