@@ -17,10 +17,21 @@ LEAVES = {
     "errors",
     "log",
     "metrics",
+    "secretfiles",
+    "statefolder",
     "",
 }  # "" is the package itself: its version
 MAY = {
-    "cli": {"serving", "verbs", "plan", "screen", "usageverbs", "keyverbs", "opsverbs"},
+    "cli": {
+        "serving",
+        "verbs",
+        "plan",
+        "screen",
+        "usageverbs",
+        "keyverbs",
+        "opsverbs",
+        "healthverbs",
+    },
     "serving": {
         "app",
         "choosing",
@@ -43,6 +54,8 @@ MAY = {
     "keyverbs": {"gateway", "keypages", "printing"},
     "keypages": {"gateway"},
     "opsverbs": {"doctor", "opsdoor", "printing"},
+    "healthverbs": {"engine", "printing", "readiness"},
+    "readiness": {"opsdoor"},
     "opslistener": {"listener", "opsdoor"},
     "opsdoor": set(),
     "opsapp": {"api", "gateway"},
@@ -60,11 +73,13 @@ MAY = {
     "engine": {"plan"},
     "dialect": set(),
     "plan": set(),
-    "__main__": {"cli"},
+    "__main__": {"cli", "readiness"},
     "": set(),
 }
 LEAF_MAY = {
-    "config": {"complaints", "errors", "settings"},
+    "config": {"complaints", "errors", "settings", "statefolder"},
+    "secretfiles": {"errors"},
+    "statefolder": set(),
     "settings": set(),
     "manner": set(),
     "complaints": set(),
@@ -99,7 +114,15 @@ DOORS = {
     "yaml": {"config.py", "complaints.py", "plan/catalog.py", "doctor/advisories.py"},
     "uvicorn": {"listener.py", "wire.py", "opslistener.py"},
     "ssl": {"tls.py", "doorway.py", "engine/probe.py", "doctor/knocking.py"},
-    "typer": {"cli.py", "keyverbs.py", "opsverbs.py", "printing.py", "usageverbs.py", "verbs.py"},
+    "typer": {
+        "cli.py",
+        "healthverbs.py",
+        "keyverbs.py",
+        "opsverbs.py",
+        "printing.py",
+        "usageverbs.py",
+        "verbs.py",
+    },
 }
 PURE = ("asyncio", "socket", "subprocess", "httpx", "httptools", "fastapi", "starlette", "uvicorn")
 BANNED = ("util", "helper", "manager", "factory", "service", "handler", "misc", "common", "base")
