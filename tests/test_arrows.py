@@ -56,6 +56,7 @@ MAY = {
     "opsverbs": {"doctor", "opsdoor", "printing"},
     "healthverbs": {"engine", "printing", "readiness"},
     "readiness": {"opsdoor"},
+    "shepherd": set(),
     "opslistener": {"listener", "opsdoor"},
     "opsdoor": set(),
     "opsapp": {"api", "gateway"},
@@ -73,7 +74,7 @@ MAY = {
     "engine": {"plan"},
     "dialect": set(),
     "plan": set(),
-    "__main__": {"cli", "readiness"},
+    "__main__": {"cli", "readiness", "shepherd"},
     "": set(),
 }
 LEAF_MAY = {

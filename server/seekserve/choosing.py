@@ -15,6 +15,7 @@ from rich.text import Text
 from seekserve.config import Config
 from seekserve.engine.assembly import Launching, platform_here
 from seekserve.engine.devices import environments, parts
+from seekserve.engine.sight import nothing_seen
 from seekserve.errors import ConfigError
 from seekserve.pins import Pins
 from seekserve.plan import planner, promise
@@ -123,6 +124,8 @@ def launching(
 def _installed(cluster: Cluster) -> None:
     """The engine that pip installed must be the one for this silicon."""
     here = platform_here()
+    if here != "cpu" and cluster.platform.id == "cpu":
+        raise nothing_seen()
     if (here == "cpu") != (cluster.platform.id == "cpu"):
         raise ConfigError(
             f"This machine has {cluster.words}, but the vLLM installed here is the {here} one.",

@@ -21,6 +21,7 @@ from seekserve.engine.fleet import Fleet
 from seekserve.engine.launched import Launched, Order
 from seekserve.engine.probe import ModelCard
 from seekserve.engine.process import Command
+from seekserve.engine.sight import require_accelerator
 from seekserve.errors import ConfigError
 from seekserve.log import Log
 from seekserve.manner import Manner
@@ -102,6 +103,8 @@ def order(config: Config, launching: Launching, socket: Path, number: int) -> Or
 def as_written(config: Config) -> Launching:
     """A tier that names its model and flags: nothing is chosen."""
     settings, platform = config.tier.engine, platform_here()
+    if platform != "cpu":
+        require_accelerator()
     path = _model_path(settings.model)
 
     def argv(socket: Path) -> tuple[str, ...]:
