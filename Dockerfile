@@ -9,6 +9,7 @@
 # (requirements/runtime.lock, by hashes) lie in /opt/seekserve, apart from the engine's: see deploy/image/seekserve.
 # User 10001 writes to the two volumes and /tmp alone, so that the root may be read-only. tests/image holds all
 # this together: the targets are alike below "as all", and each base is what configs/catalog/platforms.yaml says.
+# `make image-test` builds and runs gateway and cpu; the vendors' images are too large for that.
 
 ARG PYTHON_IMAGE=docker.io/library/python:3.12.12-slim-bookworm
 ARG CUDA_IMAGE=docker.io/vllm/vllm-openai:v0.33.0
@@ -83,7 +84,8 @@ FROM ${PYTHON_IMAGE} AS cpu
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ libnuma1 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
-COPY --from=cpu-engine /opt /opt
+COPY --from=cpu-engine /opt/vllm /opt/vllm
+COPY --from=cpu-engine /opt/seekserve/beside /opt/seekserve/beside
 ENV PATH=/opt/vllm/bin:$PATH
 # as all
 RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \

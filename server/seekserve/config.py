@@ -203,7 +203,7 @@ def state_folder() -> Path:
     except OSError as error:
         raise ConfigError(
             f"Cannot write to {folder}: {error.strerror}.",
-            "Set SEEKSERVE_STATE_DIR to a folder of yours.",
+            "Set SEEKSERVE_STATE_DIR to a folder that you may write to; in a container, on a volume.",
         ) from error
     return folder
 

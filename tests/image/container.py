@@ -7,6 +7,8 @@ processes, mounts and network (loopback alone); no capability and no way to one.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +28,9 @@ mount --bind /sys "$root/sys"; mount -o remount,bind,ro "$root/sys"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs -o mode=1777 tmp "$root/tmp"
 mkdir -p "$root/run"; mount -t tmpfs -o mode=755 run "$root/run"
-if [ -d "$state/secrets" ]; then mkdir "$root/run/secrets"; mount --bind "$state/secrets" "$root/run/secrets"; fi
+if [ -d "$state/secrets" ]; then
+  mkdir "$root/run/secrets"; mount --bind "$state/secrets" "$root/run/secrets"
+fi
 if [ -d "$state/state" ]; then mount --bind "$state/state" "$root/var/lib/seekserve"; fi
 mount --bind "$models" "$root/models"
 mount -o remount,bind,ro "$root"
@@ -102,7 +106,7 @@ class Running:
     def stop(self, within_s: float) -> tuple[int, float]:
         """Its exit code after the image's stop signal, and how long that took."""
         began = time.monotonic()
-        subprocess.run(["kill", "-s", self.image.config["StopSignal"].removeprefix("SIG"), str(self.pid)])  # fmt: skip
+        os.kill(self.pid, signal.Signals[self.image.config["StopSignal"]])
         return self.outer.wait(within_s), time.monotonic() - began
 
 
@@ -113,7 +117,7 @@ def running(
     *command: str,
     beside: Running | None = None,
     entry: bool = True,
-    **env: str,
+    env: Mapping[str, str] = {},
 ) -> Iterator[Running]:
     """With `folder`/state and `folder`/secrets as its volume and secrets, where they are there; `beside`
     another, in the network of that. Without `entry` the command stands alone.

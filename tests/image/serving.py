@@ -8,15 +8,18 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.image.container import Image, Running, chat, owned, running
 
 Figures = Iterator[tuple[str, str]]
-Check = Callable[[Image, Image, Path], Figures | None]
+Check = Callable[[Image, Image, Path], Figures]
 KEY = re.compile(r"sk-seek-[0-9a-f]{12}-[A-Za-z0-9_-]{43}")
+TEMPLATES = "/usr/share/seekserve/templates"
 HERE = "http://127.0.0.1:8000"
 ENGINE_PORT = 8100
-START_S = 300.0
+API_SERVER = "vllm.entrypoints.launchers.api_server.entry"
+START_S = 900.0
 GRACE_S = 30 + 10 + 10  # drain_s, stop_grace_s of the demo tier, and 10
 
 
@@ -104,14 +107,16 @@ def the_gateway_image_before_an_engine_of_the_cpu_image(
         (secrets / name).write_text(text + "\n")
     owned(folder / "front" / "state")
     url = f"http://127.0.0.1:{ENGINE_PORT}"
-    with running(
-        cpu, folder / "engine", *_vllm(), entry=False, VLLM_API_KEY="sk-engine-0123456789",
-        VLLM_CPU_KVCACHE_SPACE="1",
-    ) as engine, running(
-        gateway, folder / "front", "serve", "--host", "0.0.0.0", "--engine", url, beside=engine,
-        SEEKSERVE_API_KEY_FILE="/run/secrets/api_key",
-        SEEKSERVE_ENGINE_API_KEY_FILE="/run/secrets/engine_api_key",
-    ) as front:  # fmt: skip
+    vllm = {"VLLM_API_KEY": "sk-engine-0123456789", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    named = {
+        "SEEKSERVE_API_KEY_FILE": "/run/secrets/api_key",
+        "SEEKSERVE_ENGINE_API_KEY_FILE": "/run/secrets/engine_api_key",
+    }
+    before = ("serve", "--host", "0.0.0.0", "--engine", url)
+    with (
+        running(cpu, folder / "engine", *_vllm(), entry=False, env=vllm) as engine,
+        running(gateway, folder / "front", *before, beside=engine, env=named) as front,
+    ):
         assert _until(lambda: front.ready()[1].startswith("not ready"), 60), front.ready()
         front.until_ready(START_S)
         answer = _asked(front, HERE, "sk-client-0123456789abcdef", "What is the capital of France?")
@@ -132,22 +137,14 @@ def _vllm() -> list[str]:
         "--host", "127.0.0.1", "--port", str(ENGINE_PORT), "--served-model-name", "deepseek-demo",
         "--max-model-len", "2048", "--max-num-seqs", "8", "--dtype", "float32", "--enforce-eager",
         "--compilation-config", '{"custom_ops": ["all", "-rotary_embedding"]}',
-        "--reasoning-parser", "deepseek_v3", "--chat-template", "/usr/share/seekserve/templates/deepseek_v31.jinja",
+        "--reasoning-parser", "deepseek_v3", "--chat-template", f"{TEMPLATES}/deepseek_v31.jinja",
     ]  # fmt: skip
-    return [
-        "python3",
-        "-m",
-        "vllm.entrypoints.launchers.api_server.entry",
-        "--model",
-        model,
-        *flags,
-    ]
+    return ["python3", "-m", API_SERVER, "--model", model, *flags]
 
 
-def _asked(server: Running, base: str, key: str, said: str, **more: object) -> str:
-    done = subprocess.run(
-        server.curl(*chat(base, key, said, **more)), capture_output=True, text=True
-    )  # type: ignore[arg-type]
+def _asked(server: Running, base: str, key: str, said: str, **more: Any) -> str:
+    words = server.curl(*chat(base, key, said, **more))
+    done = subprocess.run(words, capture_output=True, text=True)
     told = json.loads(done.stdout)
     assert "choices" in told, told
     answer: str = told["choices"][0]["message"]["content"]

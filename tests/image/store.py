@@ -34,8 +34,8 @@ GENTLY = ("nice", "-n", "15", "ionice", "-c3")
 class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._place = ("--root", str(folder / "root"), "--runroot", str(folder / "run"))
-        self._place += ("--storage-driver", "vfs")
+        where = ("--root", str(folder / "root"), "--runroot", str(folder / "run"))
+        self._place = (*where, "--storage-driver", "vfs")
 
     def podman(self, *words: str) -> str:
         return said("podman", *self._place, *words)
@@ -92,17 +92,15 @@ class Store:
 
     @contextmanager
     def unpacked(self, image: str) -> Iterator[Path]:
-        """Its files, as a container of it would have them."""
-        container = self.buildah("from", "--pull-never", image)
+        """Its files. Nobody may change them: with this driver they are the image's own."""
         try:
-            yield Path(self.buildah("mount", container))
+            yield Path(self.podman("image", "mount", image))
         finally:
-            self.buildah("rm", container)
+            self.podman("image", "unmount", image)
 
     def clear(self) -> None:
         """`rm` alone cannot: what was mounted must go first."""
-        for words in (("rm", "--all"), ("rmi", "--all", "--force")):
-            subprocess.run(["buildah", *self._place, *words], capture_output=True)
+        subprocess.run(["podman", *self._place, "rmi", "--all", "--force"], capture_output=True)
         subprocess.run(["rm", "-rf", "--one-file-system", str(self.folder)])
 
 

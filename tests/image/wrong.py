@@ -1,16 +1,30 @@
-"""What is wrong with how a container is started: told with cause and mend, and it ends, with a code of its own."""
+"""What is wrong with how a container is started: told with cause and mend, and an exit code of its own."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.image.container import Image, owned, running
 
 BEFORE = ("serve", "--host", "0.0.0.0", "--first-key", "--engine", "http://127.0.0.1:9")
 KEY_FILE = {"SEEKSERVE_API_KEY_FILE": "/run/secrets/api_key"}
-ENDS_S = 60.0
+FLAGSHIP = ("serve", "--tier", "flagship")
+ENDS_S = 180.0
+
+
+class Case(NamedTuple):
+    """`cause` and `mend` must be in what it says."""
+
+    name: str
+    cause: str
+    mend: str
+    image: Image
+    place: Path
+    words: tuple[str, ...] = BEFORE
+    env: Mapping[str, str] = {}
 
 
 def wrong_input_is_told_and_ends(
@@ -26,24 +40,27 @@ def wrong_input_is_told_and_ends(
     owned(folder / "theirs" / "state", 0o755, user=0)
     (fine := folder / "fine").mkdir()
     owned(fine / "state")
+    typo = (*BEFORE, "--tier", "flagshipp")
+    small = ("plan", "--gpu", "rtx-4090", "--model", "deepseek-r1")
     cases = [
-        ("no state volume", gateway, folder / "none", BEFORE, {}, "Read-only file system", "SEEKSERVE_STATE_DIR"),
-        ("a state volume of root's", gateway, folder / "theirs", BEFORE, {}, "Permission denied", "10001"),
-        ("a secret of root's", gateway, secret, BEFORE, KEY_FILE, "Permission denied", "readable by user 10001"),
-        ("an empty secret", gateway, empty, BEFORE, KEY_FILE, "is empty", "SEEKSERVE_API_KEY_FILE"),
-        ("a bad tier", gateway, fine, (*BEFORE, "--tier", "flagshipp"), {}, "no tier 'flagshipp'", "flagship"),
-        ("no engine beside the gateway", gateway, fine, (), {}, "No engine is installed", "--engine"),
-        ("no accelerator for an accelerator's tier", cpu, fine, ("serve", "--tier", "flagship"), {}, "", ""),
-        ("too small a GPU", gateway, fine, ("plan", "--gpu", "rtx-4090", "--model", "deepseek-r1"), {}, "", ""),
+        Case("no state volume", "Read-only file system", "on a volume", gateway, folder / "none"),
+        Case("a state volume of root's", "Permission denied", "user 10001", gateway, folder / "theirs"),
+        Case("a secret of root's", "Permission denied", "user 10001", gateway, secret, env=KEY_FILE),
+        Case("an empty secret", "is empty", "SEEKSERVE_API_KEY_FILE", gateway, empty, env=KEY_FILE),
+        Case("a bad tier", "no tier 'flagshipp'", "flagship", gateway, fine, typo),
+        Case("no engine beside the gateway", "No engine is installed", "--engine", gateway, fine, ()),
+        Case("no accelerator for its tier", "No accelerator", "seekserve plan", cpu, fine, FLAGSHIP),
+        Case("too small a GPU", "does not fit", "", gateway, fine, small),
     ]  # fmt: skip
-    for name, image, place, words, env, cause, mend in cases:
+    for case in cases:
         began = time.monotonic()
-        with running(image, place, *words, **env) as container:
+        with running(case.image, case.place, *case.words, env=case.env) as container:
             code = container.outer.wait(ENDS_S)
             told = " ".join(container.said.split())
-        assert code == 2, f"{name}: {code} {told}"
-        assert cause in told and mend in told and "Traceback" not in told, f"{name}: {told}"
-        yield name, f"exit {code}, {time.monotonic() - began:.1f} s: {told[-110:]}"
+        assert code == 2, f"{case.name}: {code} {told}"
+        assert case.cause in told and case.mend in told, f"{case.name}: {told}"
+        assert "Traceback" not in told, f"{case.name}: {told}"
+        yield case.name, f"exit {code}, {time.monotonic() - began:.1f} s"
 
 
 CHECKS = (wrong_input_is_told_and_ends,)
