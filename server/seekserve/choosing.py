@@ -39,6 +39,8 @@ def choose(
         machine = detect()
     for note in machine.notes:
         console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
+    if machine.platform == "cpu" and platform_here() != "cpu":
+        raise nothing_seen()
     if machine.platform == "cpu" and config.tier.tier != "cpu":
         console.print("No accelerator was found: planning for the processor, as --tier cpu does.")
     cluster, apart = _shared_out(planner.cluster_here(catalog, machine), config.tier.engines)
@@ -124,8 +126,6 @@ def launching(
 def _installed(cluster: Cluster) -> None:
     """The engine that pip installed must be the one for this silicon."""
     here = platform_here()
-    if here != "cpu" and cluster.platform.id == "cpu":
-        raise nothing_seen()
     if (here == "cpu") != (cluster.platform.id == "cpu"):
         raise ConfigError(
             f"This machine has {cluster.words}, but the vLLM installed here is the {here} one.",

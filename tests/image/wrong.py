@@ -50,7 +50,7 @@ def wrong_input_is_told_and_ends(
         Case("a bad tier", "no tier 'flagshipp'", "flagship", gateway, fine, typo),
         Case("no engine beside the gateway", "No engine is installed", "--engine", gateway, fine, ()),
         Case("no accelerator for its tier", "No accelerator", "seekserve plan", cpu, fine, FLAGSHIP),
-        Case("too small a GPU", "does not fit", "", gateway, fine, small),
+        Case("too small a GPU", "DOES NOT FIT", "r1-distill-qwen-14b", gateway, fine, small),
     ]  # fmt: skip
     for case in cases:
         began = time.monotonic()
