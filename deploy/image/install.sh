@@ -5,10 +5,16 @@ set -eu
 cd "$(dirname "$0")"
 umask 022
 
-pip() { python3 -m pip --no-cache-dir install --no-compile --root-user-action=ignore --target /opt/seekserve/site "$@"; }
-pip --require-hashes -r runtime.lock
-pip --no-deps --no-index --find-links . seekserve
-rm -rf /opt/seekserve/site/bin
+# Some vendors' images have uv and no pip.
+if python3 -m pip --version >/dev/null 2>&1; then
+    put() { python3 -m pip install --no-cache-dir --no-compile --root-user-action=ignore --target "$site" "$@"; }
+else
+    put() { uv pip install --no-cache --python "$(command -v python3)" --target "$site" "$@"; }
+fi
+site=/opt/seekserve/site
+put --require-hashes -r runtime.lock
+put --no-deps --no-index --find-links . seekserve
+rm -rf "${site:?}/bin"
 install -m 0755 seekserve /usr/local/bin/seekserve
 
 # Rendered commands name the chat templates where every image has them.
@@ -22,6 +28,6 @@ install -d -o 10001 -g 10001 -m 0755 /models
 
 # Nothing is compiled where the root is read-only. The second run is for the standard library, of which
 # slim images have the source alone; it also shows that what was installed can be loaded.
-python3 -m compileall -q --invalidation-mode unchecked-hash /opt/seekserve/site
+python3 -m compileall -q --invalidation-mode unchecked-hash "$site"
 PYTHONDONTWRITEBYTECODE='' seekserve ready >/dev/null || true
 PYTHONDONTWRITEBYTECODE='' python3 -c 'import sys; sys.path[0] = "/opt/seekserve/site"; import seekserve.cli, seekserve.serving'
