@@ -11,6 +11,7 @@ from tests.image.container import Image, owned, running
 
 BEFORE = ("serve", "--host", "0.0.0.0", "--first-key", "--engine", "http://127.0.0.1:9")
 KEY_FILE = {"SEEKSERVE_API_KEY_FILE": "/run/secrets/api_key"}
+VLLM = {"PYTHONPATH": "/models"}
 FLAGSHIP = ("serve", "--tier", "flagship")
 ENDS_S = 180.0
 
@@ -38,6 +39,10 @@ def wrong_input_is_told_and_ends(
     (secret / "secrets" / "api_key").write_text("sk-0123456789abcdef0123456789abcdef")
     (secret / "secrets" / "api_key").chmod(0o400)
     owned(folder / "theirs" / "state", 0o755, user=0)
+    blind = folder / "blind"  # where an accelerator's vLLM is installed, as far as a start can tell
+    (blind / "models" / "vllm").mkdir(parents=True)
+    (blind / "models" / "vllm" / "__init__.py").touch()
+    owned(blind / "state")
     (fine := folder / "fine").mkdir()
     owned(fine / "state")
     typo = (*BEFORE, "--tier", "flagshipp")
@@ -50,6 +55,8 @@ def wrong_input_is_told_and_ends(
         Case("a bad tier", "no tier 'flagshipp'", "flagship", gateway, fine, typo),
         Case("no engine beside the gateway", "No engine is installed", "--engine", gateway, fine, ()),
         Case("no accelerator for its tier", "No accelerator", "seekserve plan", cpu, fine, FLAGSHIP),
+        Case("no GPU given", "none can be seen", "--gpus all", gateway, blind, ("serve",), VLLM),
+        Case("no GPU given to a tier", "none can be seen", "--gpus all", gateway, blind, FLAGSHIP, VLLM),
         Case("too small a GPU", "DOES NOT FIT", "r1-distill-qwen-14b", gateway, fine, small),
     ]  # fmt: skip
     for case in cases:
