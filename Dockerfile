@@ -84,8 +84,7 @@ FROM ${PYTHON_IMAGE} AS cpu
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ libnuma1 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
-COPY --from=cpu-engine /opt/vllm /opt/vllm
-COPY --from=cpu-engine /opt/seekserve/beside /opt/seekserve/beside
+COPY --from=cpu-engine /opt /opt
 ENV PATH=/opt/vllm/bin:$PATH
 # as all
 RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
