@@ -6,6 +6,7 @@ processes, mounts and network (loopback alone); no capability and no way to one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -37,7 +38,7 @@ mount -o remount,bind,ro "$root"
 ip link set lo up
 exec chroot "$root" "$@"
 """
-NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL")
+NAMESPACES = ("unshare", "--mount", "--pid", "--fork")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,15 @@ class Running:
             time.sleep(0.5)
         return time.monotonic() - began
 
+    def kill(self) -> None:
+        """All of it: its first process takes the others along. That one is named, since the kernel forgets
+        whom to kill with `unshare` when the user changes.
+        """
+        if self.outer.poll() is None:
+            with contextlib.suppress(ProcessLookupError, AssertionError):
+                os.kill(self.pid, signal.SIGKILL)
+        self.outer.wait()
+
     def stop(self, within_s: float) -> tuple[int, float]:
         """Its exit code after the image's stop signal, and how long that took."""
         began = time.monotonic()
@@ -135,15 +145,15 @@ def running(
             [*network, *apart, "sh", "-c", ENTER, "sh", *inside],
             stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
         )  # fmt: skip
+    container = Running(image, outer, output, env)
     try:
         while not Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split():
             if outer.poll() is not None:
                 break
             time.sleep(0.01)
-        yield Running(image, outer, output, env)
+        yield container
     finally:
-        outer.kill()
-        outer.wait()
+        container.kill()
 
 
 def chat(base: str, key: str, said: str, stream: bool = False, **more: Any) -> list[str]:

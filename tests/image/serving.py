@@ -124,7 +124,7 @@ def the_gateway_image_before_an_engine_of_the_cpu_image(
         proof = front.execute("seekserve", "prove", url)
         assert proof.returncode == 0, proof.stdout + proof.stderr
         yield "prove", proof.stdout.split(": ")[1].strip()
-        engine.outer.kill()
+        engine.kill()
         assert _until(lambda: not front.ready()[0], 120), front.said
         gone = front.execute("seekserve", "prove", url)
         assert gone.returncode == 1 and "nothing answers" in gone.stdout
