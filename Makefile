@@ -1,5 +1,6 @@
 # setup: the .venv with everything · run: the demo tier on 127.0.0.1:8000 · test: the whole suite · bench: the figures
 # lock: the released install, pinned · sbom: what it is made of · fuzz: every parser and endpoint, MINUTES each
+# image-test: the gateway and cpu images built and run for real, as root (podman, buildah, debootstrap), MINUTES
 # chaos: faults by a seeded schedule, SEED=n MINUTES=5 ENGINE=real|fake · soak: an hour at 50 requests a second
 PYTHON ?= python3
 JOBS   ?= 2
@@ -11,7 +12,8 @@ BIN    := .venv/bin
 # was not found, because pip asks an unreachable index once for every package.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup run test check lock sbom fuzz chaos chaos-figures soak bench bench-overload demo-figures hardware-guide deploy clean
+.PHONY: setup run test check lock sbom fuzz chaos chaos-figures soak bench bench-overload demo-figures hardware-guide deploy \
+        image-test clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.$(EXTRA)
@@ -73,6 +75,9 @@ bench: setup
 bench-overload: setup
 	@fake=0; real=0; $(BIN)/python -m tests.bench.overload --engine fake || fake=$$?; \
 	  $(BIN)/python -m tests.bench.overload --engine real || real=$$?; exit $$((fake | real))
+
+image-test: setup
+	@$(BIN)/python -m tests.image $(if $(WORK),--work $(WORK))
 
 demo-figures: setup
 	@$(BIN)/python -m seekserve.demo.evaluate --url http://127.0.0.1:$(PORT)

@@ -18,6 +18,8 @@ LEAVES = {
     "log",
     "meeting",
     "metrics",
+    "secretfiles",
+    "statefolder",
     "",
 }  # "" is the package itself: its version
 MAY = {
@@ -29,6 +31,7 @@ MAY = {
         "usageverbs",
         "keyverbs",
         "opsverbs",
+        "healthverbs",
         "joinverbs",
         "renderverb",
     },
@@ -58,6 +61,9 @@ MAY = {
     "keyverbs": {"gateway", "keypages", "printing"},
     "keypages": {"gateway"},
     "opsverbs": {"doctor", "opsdoor", "printing"},
+    "healthverbs": {"engine", "printing", "readiness"},
+    "readiness": {"opsdoor"},
+    "shepherd": set(),
     "opslistener": {"listener", "opsdoor"},
     "opsdoor": set(),
     "opsapp": {"api", "gateway"},
@@ -75,12 +81,14 @@ MAY = {
     "engine": {"plan"},
     "dialect": set(),
     "plan": set(),
-    "__main__": {"cli"},
+    "__main__": {"cli", "readiness", "shepherd"},
     "": set(),
 }
 LEAF_MAY = {
-    "config": {"complaints", "errors", "meeting", "settings"},
-    "meeting": {"errors", "settings"},
+    "config": {"complaints", "errors", "meeting", "settings", "statefolder"},
+    "meeting": {"errors", "secretfiles", "settings"},
+    "secretfiles": {"errors"},
+    "statefolder": set(),
     "settings": set(),
     "manner": set(),
     "complaints": set(),
@@ -129,6 +137,7 @@ DOORS = {
     "ssl": {"tls.py", "doorway.py", "engine/probe.py", "doctor/knocking.py"},
     "typer": {
         "cli.py",
+        "healthverbs.py",
         "joinverbs.py",
         "keyverbs.py",
         "opsverbs.py",

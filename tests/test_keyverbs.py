@@ -278,3 +278,45 @@ def test_keys_need_nothing_that_serves() -> None:
 
 def test_a_key_has_no_field_that_would_show_it() -> None:
     assert set(Key.model_fields) & {"key", "text", "token", "secret"} == set()
+
+
+def serve(*words: str, **env: str) -> Result:
+    """Which ends at once: there is no such tier."""
+    return CliRunner().invoke(cli, ["serve", "--tier", "none", *words], env=env)
+
+
+def test_the_first_key_is_made_where_there_is_none_and_shown_once(path: Path) -> None:
+    result = serve("--first-key")
+    (text,) = TEXT.findall(result.stdout)
+    assert "Bearer" in result.stdout and text not in result.stderr
+    (key,) = keyfile.read(path).keys
+    assert key.name == "first" and key.secrets[0].sha256 == hash_key(text).hex()
+    assert text not in path.read_text()
+    again = serve("--first-key")
+    assert not TEXT.search(again.output) and len(keyfile.read(path).keys) == 1
+
+
+def test_no_first_key_where_there_is_any(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-another-0123456789abcdef")
+    assert not TEXT.search(serve("--first-key", SEEKSERVE_API_KEY="sk-0123456789abcdef").output)
+    named = {"SEEKSERVE_API_KEY_FILE": str(tmp_path / "key")}
+    assert not TEXT.search(serve("--first-key", **named).output)
+    assert not path.exists()
+    added("alice")
+    assert run("revoke", "alice").exit_code == 0
+    assert not TEXT.search(serve("--first-key").output), "one revoked says that keys are kept here"
+    assert [key.name for key in keyfile.read(path).keys] == ["alice"]
+
+
+def test_a_first_key_and_no_auth_contradict_each_other(path: Path) -> None:
+    result = serve("--first-key", "--no-auth")
+    assert result.exit_code == 2 and "Leave one of them out" in " ".join(result.stderr.split())
+    assert not path.exists()
+
+
+def test_of_servers_that_start_at_once_one_makes_the_first_key(tmp_path: Path, path: Path) -> None:
+    words = [sys.executable, "-m", "seekserve", "serve", "--tier", "none", "--first-key"]
+    started = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = "".join(process.communicate(timeout=60)[0] for process in started)
+    assert len(TEXT.findall(said)) == 1
+    assert len(keyfile.read(path).keys) == 1

@@ -14,6 +14,7 @@ from seekserve.config import Config
 from seekserve.engine.assembly import Launching
 from seekserve.engine.devices import environments, parts
 from seekserve.engine.hardware import platform_here
+from seekserve.engine.sight import nothing_seen
 from seekserve.errors import ConfigError
 from seekserve.pins import Pins
 from seekserve.plan import planner, promise
@@ -38,6 +39,8 @@ def choose(
         machine = detect()
     for note in machine.notes:
         console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
+    if machine.platform == "cpu" and platform_here() != "cpu":
+        raise nothing_seen()
     if machine.platform == "cpu" and config.tier.tier != "cpu":
         console.print("No accelerator was found: planning for the processor, as --tier cpu does.")
     cluster, apart = _shared_out(planner.cluster_here(catalog, machine), config.tier.engines)

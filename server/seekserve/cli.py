@@ -10,13 +10,15 @@ import typer
 from rich.console import Console
 
 from seekserve import __version__
-from seekserve.config import Config, load, spans_wanted, state_folder, take_ops_token
+from seekserve.config import Config, load, spans_wanted, state_folder
 from seekserve.errors import StartError
+from seekserve.healthverbs import add_health
 from seekserve.joinverbs import join
-from seekserve.keyverbs import keys, stored
+from seekserve.keyverbs import first, keys, stored
 from seekserve.meeting import take_token
 from seekserve.opsverbs import add_ops
 from seekserve.renderverb import render
+from seekserve.secretfiles import API_KEY, ENGINE_KEY, OPS_TOKEN, take
 from seekserve.settings import Listen, Prefer
 from seekserve.usageverbs import usage
 from seekserve.verbs import add_planning
@@ -35,6 +37,7 @@ ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoi
   seekserve usage --by key           who used what, and what it cost
   seekserve doctor                   what is open, old or wrong on this machine, and how to mend it
   seekserve reload                   keys read again, at once, by the server that runs
+  seekserve ready                    whether it serves yet; prove URL: whether a vLLM makes tokens
 
 Each command has its own --help. Settings are explained in configs/reference.yaml.
 """
@@ -104,11 +107,20 @@ def serve(
         typer.Option(
             envvar="SEEKSERVE_API_KEY",
             help="A key that clients may send, beside those of seekserve keys. To bind beyond "
-            "loopback there must be one.",
+            "loopback there must be one. Each variable with a secret has a twin that names a file with "
+            "it: SEEKSERVE_API_KEY_FILE.",
         ),
     ] = None,
     no_auth: Annotated[
         bool, typer.Option("--no-auth", help="Without any key: serve everybody who gets here.")
+    ] = False,
+    first_key: Annotated[
+        bool,
+        typer.Option(
+            "--first-key",
+            help="Where there is no key of any kind, make one called first and print it, once. For "
+            "containers, which cannot be asked to.",
+        ),
     ] = False,
     engine_api_key: Annotated[
         str | None,
@@ -161,7 +173,10 @@ def serve(
 
     screen = Screen(Console(stderr=True))
     try:
-        folder, ops_token, node_token = state_folder(), take_ops_token(), take_token()
+        folder, ops_token, node_token = state_folder(), take(OPS_TOKEN), take_token()
+        api_key, engine_api_key = take(API_KEY, api_key), take(ENGINE_KEY, engine_api_key)
+        if first_key and not api_key:
+            first(folder, no_auth)
 
         def again() -> Config:
             return load(
@@ -200,6 +215,7 @@ cli.command()(usage)
 cli.command()(render)
 cli.command()(join)
 add_ops(cli)
+add_health(cli)
 
 
 def main() -> None:

@@ -1,13 +1,12 @@
 """The one configuration tree: frozen, checked once, handed down.
 
 `load` reads a tier file (YAML) and what the command line overrides, and returns a `Config`.
-Nothing else in the program reads a file or the environment for settings.
+Nothing else in the program reads a file or the environment for settings; secrets are `secretfiles`'.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from seekserve import meeting
 from seekserve.complaints import complaints
 from seekserve.errors import ConfigError, OpenToTheWorld
 from seekserve.settings import Frozen, Listen, Tier
+from seekserve.statefolder import state_path
 
 ATTACHED = "attach"  # the tier for engines that are somebody else's
 SHORTEST_TOKEN = 16
@@ -210,11 +210,6 @@ def _host_and_port(text: str) -> dict[str, str]:
     return {"host": host.strip("[]"), "port": port}
 
 
-def take_ops_token() -> str | None:
-    """What scrapes over TCP must send. Taken out of the environment, which the engine inherits."""
-    return os.environ.pop("SEEKSERVE_OPS_TOKEN", None) or None
-
-
 def spans_wanted(environ: Mapping[str, str]) -> bool:
     """Whether OpenTelemetry's variables name a collector for traces, and none of them says no."""
     where = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -224,18 +219,14 @@ def spans_wanted(environ: Mapping[str, str]) -> bool:
 
 
 def state_folder() -> Path:
-    """Where keys and logs live: SEEKSERVE_STATE_DIR, else the user's state folder. Made if need be."""
-    if given := os.environ.get("SEEKSERVE_STATE_DIR"):
-        folder = Path(given)
-    else:
-        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        folder = Path(base) / "seekserve"
+    """Where keys and logs live. Made if need be."""
+    folder = state_path()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise ConfigError(
             f"Cannot write to {folder}: {error.strerror}.",
-            "Set SEEKSERVE_STATE_DIR to a folder of yours.",
+            "Set SEEKSERVE_STATE_DIR to a folder that you may write to; in a container, on a volume.",
         ) from error
     return folder
 

@@ -29,6 +29,7 @@ keys = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Name = Annotated[str, typer.Argument(help="The key's name.")]
+FIRST = "first"
 OPTIONS = {"class_name": "class", "expires_at": "expires"}
 """What an option is called where that is not the field's own name."""
 
@@ -150,6 +151,37 @@ def revoke(name: Name) -> None:
 def stored(folder: Path) -> int:
     """How many keys there are, of whatever state. Raises ConfigError when that cannot be told."""
     return len(keyfile.read(folder / keyfile.NAME).keys)
+
+
+def first(folder: Path, no_auth: bool) -> None:
+    """Where there is no key, of whatever state, makes one called first and prints it. Two servers that
+    start at once make one: who comes second finds it under the file's lock.
+    """
+    if no_auth:
+        raise ConfigError(
+            "--first-key makes a key, and --no-auth lets everybody in without one.",
+            "Leave one of them out.",
+        )
+    if stored(folder):
+        return
+    shown: list[str] = []
+
+    def added(known: Keys) -> Keys:
+        if known:
+            return known
+        id_ = new_id(())
+        text, secret = mint(id_)
+        shown.append(text)
+        return (Key(id=id_, name=FIRST, secrets=(secret,), created_at=datetime.now(UTC)),)
+
+    keyfile.edit(folder / keyfile.NAME, added)
+    for text in shown:
+        typer.echo(
+            f"The first key of this server, shown this once; only its digest is kept:\n\n  {text}\n\n"
+            'Clients send it as "Authorization: Bearer KEY". Whoever reads these lines can, too: for '
+            f"another text, seekserve keys rotate {FIRST} --grace 0s; for more keys, seekserve keys "
+            "add NAME.\n"
+        )
 
 
 def _path() -> Path:

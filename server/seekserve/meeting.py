@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 from collections.abc import Sequence
 
 from pydantic import SecretStr
 
 from seekserve.errors import ConfigError
+from seekserve.secretfiles import NODE_TOKEN, take
 from seekserve.settings import Listen, Tier
 
 PORT = 29540
-TOKEN = "SEEKSERVE_NODE_TOKEN"  # noqa: S105  its name
 SHORTEST = 16
-MAKE = f"Make one (openssl rand -hex 32) and set it as {TOKEN} on every node, the head included."
+MAKE = (
+    f"Make one (openssl rand -hex 32) and set it as {NODE_TOKEN} on every node, the head included."
+)
 
 
 def take_token() -> SecretStr | None:
-    """Taken out of the environment, which the engine inherits."""
-    said = os.environ.pop(TOKEN, None)
+    """From its variable, or the file that its twin names. Raises ConfigError where that cannot be used."""
+    said = take(NODE_TOKEN)
     return SecretStr(said) if said else None
 
 
@@ -28,10 +29,11 @@ def checked_token(token: SecretStr | None) -> SecretStr:
     """Raises ConfigError without one that cannot be guessed."""
     if token is None:
         raise ConfigError(
-            f"{TOKEN} is not set: without it anybody on the network could pass for a node.", MAKE
+            f"{NODE_TOKEN} is not set: without it anybody on the network could pass for a node.",
+            MAKE,
         )
     if (length := len(token.get_secret_value())) < SHORTEST:
-        raise ConfigError(f"{TOKEN} has {length} characters, which can be guessed.", MAKE)
+        raise ConfigError(f"{NODE_TOKEN} has {length} characters, which can be guessed.", MAKE)
     return token
 
 

@@ -102,8 +102,8 @@ def _bound(path: Path) -> socket.socket:
 def _cannot(path: Path, error: OSError) -> ConfigError:
     return ConfigError(
         f"Cannot make {path}, through which the server is operated: {error.strerror or error}.",
-        "SEEKSERVE_STATE_DIR must be a folder of yours whose path has fewer than 90 characters, with "
-        "nothing of that name in it.",
+        f"SEEKSERVE_STATE_DIR must be a folder that user {os.geteuid()} may write to (in a container, on a "
+        "volume of that user's), its path shorter than 90 characters, with nothing of that name in it.",
     )
 
 

@@ -17,10 +17,12 @@ from seekserve.engine.engine import Snapshot, State
 from seekserve.errors import ConfigError
 from seekserve.log import Log
 from seekserve.plan.revision import CODE, COMMIT, plain, refuse_unpinned_code
+from seekserve.secretfiles import hub_token
 from seekserve.settings import EngineSettings, Flag
 
 FILE = "models.json"
 OFFLINE = "HF_HUB_OFFLINE"
+TOKEN_PATH = "HF_TOKEN_PATH"  # noqa: S105  # the variable that huggingface_hub goes by
 
 
 class Pins:
@@ -30,16 +32,24 @@ class Pins:
         self, state_dir: Path, environ: Mapping[str, str], log: Log, update: bool = False
     ) -> None:
         self._path, self._environ, self._log = state_dir / FILE, environ, log
-        self._update = update
+        self._update, self._token = update, hub_token(environ)
         self._fetching: dict[str, Path] = {}
 
     def pinned(self, settings: EngineSettings, repo: str, code: bool = False) -> EngineSettings:
-        """The settings with the commit that is to be served, and offline where nothing is missing.
+        """The settings with the commit that is to be served, and offline where nothing is missing; else
+        with where the hub's token lies, if it came as a file.
 
         `code` says that the engine will run the repository's own code. Raises ConfigError.
         """
         if repo == "demo" or os.path.exists(os.path.expanduser(repo)):
             return settings
+        pinned = self._pinned(settings, repo, code)
+        if not self._token or OFFLINE in pinned.env:
+            return pinned
+        env = {TOKEN_PATH: str(self._token)} | pinned.env
+        return pinned.model_copy(update={"env": env})
+
+    def _pinned(self, settings: EngineSettings, repo: str, code: bool) -> EngineSettings:
         args = _all_args(settings) | ({CODE: True} if code else {})
         refuse_unpinned_code(repo, settings.revision, args)
         environ = dict(self._environ) | settings.env

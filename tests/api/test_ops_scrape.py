@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from seekserve import opsdoor
-from seekserve.config import Config, hash_key, load, take_ops_token
+from seekserve.config import Config, hash_key, load
 from seekserve.engine.process import Command
 from seekserve.errors import ConfigError, OpenToTheWorld, StartError
+from seekserve.secretfiles import OPS_TOKEN, take
 from tests.serving import served
 from tests.support import FakeEngine, until
 
@@ -63,10 +64,10 @@ async def test_without_a_token_it_is_for_this_machine_and_no_web_page(
 def test_the_token_is_taken_out_of_what_the_engine_inherits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("SEEKSERVE_OPS_TOKEN", TOKEN)
-    assert take_ops_token() == TOKEN
-    assert "SEEKSERVE_OPS_TOKEN" not in Command(()).environ()
-    assert take_ops_token() is None
+    monkeypatch.setenv(OPS_TOKEN, TOKEN)
+    assert take(OPS_TOKEN) == TOKEN
+    assert OPS_TOKEN not in os.environ | Command(()).environ()
+    assert take(OPS_TOKEN) is None
 
 
 def loaded(tmp_path: Path, ops: str, token: str | None = None) -> Config:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from seekserve.doctor.facts import Setup
 from seekserve.doctor.findings import Finding, bad, else_ok, warn
+from seekserve.secretfiles import HUB_TOKEN, SECRETS
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 OFF = ("", "0", "false", "no", "off")
@@ -20,13 +21,7 @@ FLAGS = {
     "trust-request-chat-template": "runs templates that come in requests",
     "api-key": "shows a key to everybody who can list processes",
 }
-KEYS = (
-    "SEEKSERVE_API_KEY",
-    "SEEKSERVE_ENGINE_API_KEY",
-    "SEEKSERVE_OPS_TOKEN",
-    "SEEKSERVE_NODE_TOKEN",
-    "VLLM_API_KEY",
-)
+KEYS = (*(name for name in SECRETS if name != HUB_TOKEN), "VLLM_API_KEY")
 
 
 def check(setup: Setup) -> Iterator[Finding]:

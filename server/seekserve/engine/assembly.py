@@ -20,6 +20,7 @@ from seekserve.engine.launched import Launched, Order
 from seekserve.engine.muster import Muster
 from seekserve.engine.probe import ModelCard
 from seekserve.engine.process import Command
+from seekserve.engine.sight import require_accelerator
 from seekserve.engine.spread import Spread
 from seekserve.log import Log
 from seekserve.manner import Manner
@@ -122,6 +123,8 @@ def _own(config: Config, run_dir: Path, said: Mapping[str, str]) -> dict[str, st
 def as_written(config: Config) -> Launching:
     """A tier that names its model and flags: nothing is chosen."""
     settings, platform = config.tier.engine, platform_here()
+    if platform != "cpu":
+        require_accelerator()
     path = _model_path(settings.model)
 
     def argvs(socket: Path) -> tuple[tuple[str, ...], ...]:

@@ -209,5 +209,6 @@ def _settle(folder: Path) -> None:
 def _unwritable(path: Path, error: OSError) -> ConfigError:
     return ConfigError(
         f"Cannot write the key file {path}: {error.strerror}. Nothing was changed.",
-        "SEEKSERVE_STATE_DIR must be a folder of yours, on a disk with room.",
+        f"SEEKSERVE_STATE_DIR must be a folder that user {os.geteuid()} may write to, on a disk with room; "
+        "in a container, on a volume of that user's.",
     )

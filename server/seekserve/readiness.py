@@ -1,0 +1,51 @@
+"""`ready`: whether the server of this state folder serves, in one line.
+
+A container's health check runs it every few seconds, so it loads no more than it needs: no typer, no
+settings, nothing that serves.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from seekserve import opsdoor
+from seekserve.errors import ConfigError
+from seekserve.statefolder import state_path
+
+PATIENCE_S = 4.0
+
+
+def main() -> int:
+    """0 when it serves, 1 when it does not (yet); the line says why."""
+    serves, line = look(state_path())
+    sys.stdout.write(line + "\n")
+    return 0 if serves else 1
+
+
+def look(folder: Path) -> tuple[bool, str]:
+    """Whether the server that owns `folder` takes requests, and how far each of its engines is."""
+    door = folder / opsdoor.NAME
+    if not opsdoor.lives(door):
+        return False, f"no server runs with the state folder {folder}"
+    try:
+        said = opsdoor.ask(door, "GET", "/health/ready", patience_s=PATIENCE_S)
+    except ConfigError as error:
+        return False, error.message
+    page = said.page if isinstance(said.page, dict) else {}
+    return said.status == 200, ": ".join([str(page.get("status", said.status)), _engines(page)])
+
+
+def _engines(page: dict[str, Any]) -> str:
+    engines = page.get("engines") or []
+    return ", ".join(map(_engine, engines)) or "no engine"
+
+
+def _engine(told: dict[str, Any]) -> str:
+    """Such as `engine-0 starting (download, 40 %)`."""
+    words = f"{told.get('name')} {told.get('state')}"
+    if not told.get("stage"):
+        return words
+    share = told.get("progress")
+    return f"{words} ({told['stage']}{f', {share:.0%}' if isinstance(share, float) else ''})"
