@@ -47,6 +47,7 @@ class Watch:
     ) -> None:
         self._probe, self._model, self._seen, self._youngest = probe, model, seen, youngest
         self._pace = pace
+        self._looked_at = 0.0
         self._doubted = asyncio.Event()
 
     def doubt(self) -> None:
@@ -57,16 +58,20 @@ class Watch:
         """Returns, once it is, what is amiss: in words for a log and for people."""
         pace = self._pace
         vigil = Vigil(time.monotonic(), least_s=pace.least_s, idle_s=pace.idle_s)
+        self._looked_at = time.monotonic()
         while True:
             asked = await self._look(vigil)
             if (asked or self._doubted.is_set()) and (amiss := await self._amiss(vigil)):
                 return amiss
 
     async def _look(self, vigil: Vigil) -> bool:
+        """One that does not answer makes looks slow: the next follows at once, not a second later."""
+        rest_s = self._looked_at + self._pace.look_s - time.monotonic()
         try:
-            async with asyncio.timeout(self._pace.look_s):
+            async with asyncio.timeout(max(0.0, rest_s)):
                 await self._doubted.wait()
         except TimeoutError:
+            self._looked_at = time.monotonic()
             return await self._taken(vigil)
         return True
 
