@@ -102,6 +102,17 @@ async def test_kill_comes_after_the_grace(tmp_path: Path) -> None:
     assert time.monotonic() - began >= 0.3
 
 
+async def test_a_stop_that_is_cut_short_as_the_process_ends_is_cut_short(tmp_path: Path) -> None:
+    """asyncio.wait_for of Python 3.11 takes the end for an answer, and the cancellation is lost."""
+    process, _ = await spawn("import time;time.sleep(600)", tmp_path, 60)
+    stopping = asyncio.create_task(process.stop())
+    await process.wait()
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    await process.stop()
+
+
 async def test_a_grandchild_that_ignores_term_ends_with_the_group(tmp_path: Path) -> None:
     code = f"import subprocess,sys,time;subprocess.Popen([sys.executable,'-c',{HOLDS!r}]);"
     process, lines = await spawn(code + "time.sleep(600)", tmp_path, 60)

@@ -167,8 +167,10 @@ class Process:
                 with contextlib.suppress(ProcessLookupError):
                     self._child.terminate()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._child.wait(), self._grace_s)
-                    await asyncio.wait_for(self._emptied(), TIDY_S)
+                    async with asyncio.timeout(self._grace_s):
+                        await self._child.wait()
+                    async with asyncio.timeout(TIDY_S):
+                        await self._emptied()
         finally:  # a second Ctrl-C cuts the grace short, never the killing
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
