@@ -22,12 +22,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from seekserve import tls
 from seekserve.app import build
+from seekserve.binding import bound
 from seekserve.config import Config, hash_key
 from seekserve.engine.assembly import assemble
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.probe import PLAIN
 from seekserve.gateway.closing import Closing
-from seekserve.listener import Server, bound
+from seekserve.listener import BACKLOG, Server
 from seekserve.log import Log
 from seekserve.opslistener import Side, ops_socket
 from seekserve.reloading import Renewal
@@ -228,7 +229,10 @@ async def gateway(
     lines: list[str] = []
     log = Log("json", lines.append)
     fleet = fleet or assemble(settings, log)
-    with bound(settings.listen) as listener, ops_socket(settings.state_dir) as door:
+    with (
+        bound(settings.listen, BACKLOG, "--port N") as listener,
+        ops_socket(settings.state_dir) as door,
+    ):
         port = listener.getsockname()[1]
         listen = settings.listen.model_copy(update={"port": port})
         settings = settings.model_copy(update={"listen": listen})

@@ -34,7 +34,8 @@ from seekserve.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
 from seekserve.gateway import keyfile
 from seekserve.gateway.closing import Closing, LastOrders
 from seekserve.gateway.guard import Guard
-from seekserve.gateway.trace import Tracing, trace_of
+from seekserve.gateway.record import trace_of
+from seekserve.gateway.trace import Tracing
 from seekserve.house import House
 from seekserve.log import Log
 from seekserve.metrics import Metrics, Reading

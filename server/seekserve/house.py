@@ -24,9 +24,9 @@ from seekserve.gateway.disk import Disk
 from seekserve.gateway.gauges import gauges
 from seekserve.gateway.keywatch import KeyWatch
 from seekserve.gateway.ledger import Ledger
+from seekserve.gateway.record import Trace
 from seekserve.gateway.relay import Gateway
 from seekserve.gateway.suspects import Suspects
-from seekserve.gateway.trace import Trace
 from seekserve.gateway.upstream import Upstream
 from seekserve.log import Log
 from seekserve.metrics import Metrics, Reading

@@ -1,11 +1,8 @@
-"""The server's own socket, signals and end: bind first, so that a taken port is told before an engine
-starts; and stop last, when what came before the signal has its answer.
-"""
+"""The server's connections, signals and end: it stops last, when what came before the signal is answered."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import signal
 import socket
@@ -17,10 +14,8 @@ from starlette.types import ASGIApp
 
 from seekserve.config import Config
 from seekserve.doorway import Doorway, seats
-from seekserve.errors import ConfigError, PortTaken
 from seekserve.gateway.closing import Closing
 from seekserve.log import Log
-from seekserve.settings import Listen
 from seekserve.tls import Certificate
 from seekserve.wire import HttpProtocol
 
@@ -30,31 +25,6 @@ TICKS = 5
 STEP_S, TELL_S = 0.05, 2.0
 LAST_WORDS_S = 1
 """After the drain: for error events to be written, and for clients to read what they were sent."""
-
-
-@contextmanager
-def bound(listen: Listen) -> Iterator[socket.socket]:
-    """A listening socket. Raises PortTaken or ConfigError."""
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((listen.host, listen.port))
-        except OSError as error:
-            raise _why(listen, error) from error
-        listener.listen(BACKLOG)
-        yield listener
-
-
-def _why(listen: Listen, error: OSError) -> PortTaken | ConfigError:
-    if error.errno == errno.EADDRINUSE:
-        return PortTaken(
-            f"Port {listen.port} on {listen.host} is taken by another program.",
-            f"Stop that one, or choose another: --port {listen.port + 1}.",
-        )
-    if error.errno == errno.EACCES:
-        return PortTaken(f"Port {listen.port} needs root.", "Choose one above 1023 with --port.")
-    return ConfigError(f"Cannot listen on {listen.host}:{listen.port}: {error.strerror or error}.")
 
 
 class Server(uvicorn.Server):

@@ -22,8 +22,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from seekserve.errors import ConfigError, PortTaken
-from seekserve.listener import bound
+from seekserve.binding import bound
+from seekserve.errors import ConfigError
 from seekserve.opsdoor import NAME, lives, others
 from seekserve.settings import Listen
 
@@ -48,17 +48,9 @@ def ops_socket(folder: Path) -> Iterator[socket.socket]:
 
 def ops_port(listen: Listen | None) -> AbstractContextManager[socket.socket | None]:
     """The TCP port for scrapes, where one is wanted. Raises PortTaken or ConfigError."""
-    return _port(listen) if listen else contextlib.nullcontext()
-
-
-@contextmanager
-def _port(listen: Listen) -> Iterator[socket.socket]:
-    with contextlib.ExitStack() as stack:
-        try:
-            door = stack.enter_context(bound(listen))
-        except PortTaken as error:
-            raise PortTaken(error.message, "Choose another with --ops HOST:PORT.") from error
-        yield door
+    if listen is None:
+        return contextlib.nullcontext()
+    return bound(listen, BACKLOG, f"--ops {listen.host}:{listen.port + 1}")
 
 
 @contextmanager

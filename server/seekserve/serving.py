@@ -16,18 +16,18 @@ import uvloop
 
 from seekserve import tls
 from seekserve.app import build
+from seekserve.binding import bound
 from seekserve.choosing import choose
 from seekserve.config import Config
-from seekserve.engine import muster
 from seekserve.engine.assembly import Launching, assemble
 from seekserve.engine.engine import State
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.hardware import facts_here
-from seekserve.engine.muster import Muster
+from seekserve.engine.muster import MOST_STRANGERS, Muster
 from seekserve.engine.protocol import Facts
 from seekserve.errors import EngineFailed
 from seekserve.gateway.closing import Closing
-from seekserve.listener import Server, bound
+from seekserve.listener import BACKLOG, Server
 from seekserve.log import Log
 from seekserve.opslistener import Side, ops_port, ops_socket
 from seekserve.pins import Pins
@@ -76,7 +76,7 @@ async def _serve(
 ) -> None:
     log = Log(config.log_format)
     with (
-        bound(config.listen) as listener,
+        bound(config.listen, BACKLOG, f"--port {config.listen.port + 1}") as listener,
         ops_socket(config.state_dir) as door,
         ops_port(config.ops) as port,
         _muster(config, facts, log) as nodes,
@@ -113,7 +113,9 @@ def _muster(config: Config, facts: Facts | None, log: Log) -> Iterator[Muster | 
     if not (config.cluster and config.node_token and facts):
         yield None
         return
-    with muster.door(config.cluster) as there:
+    where = config.cluster
+    instead = f"--cluster {where.host}:{where.port + 1}, and the same with seekserve join"
+    with bound(where, MOST_STRANGERS, instead) as there:
         yield Muster(there, config.node_token, facts, config.tier.nodes, log)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from seekserve.gateway.ledger import Ledger
-from seekserve.gateway.trace import Trace
+from seekserve.gateway.record import Trace
 from seekserve.log import Log
 from seekserve.settings import Prices, Tier
 

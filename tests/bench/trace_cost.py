@@ -26,7 +26,7 @@ from rich.table import Table
 
 from seekserve.gateway.context import read
 from seekserve.gateway.otlp import Otlp
-from seekserve.gateway.trace import Trace
+from seekserve.gateway.record import Trace
 from seekserve.log import Log
 from tests.bench.contestants import (
     KEY,

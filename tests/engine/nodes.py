@@ -14,12 +14,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from seekserve.engine import muster
+from seekserve.binding import bound
 from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.joining import Joining, Post
 from seekserve.engine.launched import Order
 from seekserve.engine.link import Pulse
-from seekserve.engine.muster import Muster
+from seekserve.engine.muster import MOST_STRANGERS, Muster
 from seekserve.engine.process import Command
 from seekserve.engine.protocol import Facts
 from seekserve.engine.spread import Spread
@@ -154,7 +154,7 @@ class Head:
 
 @contextmanager
 def listening(port: int = 0) -> Iterator[Any]:
-    with muster.door(Listen(host="127.0.0.1", port=port)) as door:
+    with bound(Listen(host="127.0.0.1", port=port), MOST_STRANGERS, "--cluster HOST") as door:
         yield door
 
 

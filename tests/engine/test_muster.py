@@ -12,12 +12,11 @@ from pydantic import SecretStr
 
 from seekserve.engine import link, protocol
 from seekserve.engine.engine import State
-from seekserve.engine.muster import MOST_STRANGERS, Muster, door
+from seekserve.engine.muster import MOST_STRANGERS, Muster
 from seekserve.engine.protocol import Facts, Seal, Stop
 from seekserve.engine.work import unfit
-from seekserve.errors import ConfigError, PortTaken
+from seekserve.errors import ConfigError
 from seekserve.log import Log
-from seekserve.settings import Listen
 from tests.engine.nodes import FACTS, QUICK, TOKEN, Head, Node, head, listening, node, post
 from tests.support import until
 
@@ -200,22 +199,6 @@ async def test_a_model_that_only_the_head_has_is_said_so(tmp_path: Path) -> None
             assert "node 1 (127.0.0.1): its engine was not started" in failed.cause
             assert "/models/r1 is not on that node" in failed.cause
             assert not other.births
-
-
-def test_a_door_that_cannot_be_says_why() -> None:
-    with listening() as taken:
-        port = taken.getsockname()[1]
-        with (
-            pytest.raises(PortTaken, match="taken by another") as raised,
-            door(Listen(host="127.0.0.1", port=port)),
-        ):
-            pass
-        assert "--cluster 127.0.0.1" in raised.value.todo
-    with (
-        pytest.raises(ConfigError, match=r"192\.0\.2\.77 is no address of this machine"),
-        door(Listen(host="192.0.2.77", port=0)),
-    ):
-        pass
 
 
 async def test_it_says_where_it_is(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from seekserve.config import hash_key
 from seekserve.gateway.guard import Guard
 from seekserve.gateway.keys import PREFIX, Key, Keyring, Secret, mint, new_id
-from seekserve.gateway.trace import Trace
+from seekserve.gateway.record import Trace
 from seekserve.settings import Tier
 from tests.support import KEY, FakeEngine, config, gateway
 

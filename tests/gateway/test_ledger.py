@@ -22,8 +22,8 @@ from seekserve.gateway import ledgerfile, scribe
 from seekserve.gateway.accounts import Spending, month_end, month_of, usage
 from seekserve.gateway.ledger import Ledger
 from seekserve.gateway.ledgerfile import FILE, Connection, cause, opened, reading
+from seekserve.gateway.record import Trace
 from seekserve.gateway.rows import Row, cost_of, row_of, write
-from seekserve.gateway.trace import Trace
 from seekserve.log import Log
 from seekserve.settings import Prices, Tier
 from tests.support import FakeEngine, config, gateway, post, raw, until

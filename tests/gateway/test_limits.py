@@ -16,8 +16,8 @@ from seekserve.gateway import keyfile, limits
 from seekserve.gateway.caps import Caps
 from seekserve.gateway.keys import Key, Secret
 from seekserve.gateway.limits import Bucket, Use
+from seekserve.gateway.record import Trace
 from seekserve.gateway.sizes import Size
-from seekserve.gateway.trace import Trace
 from seekserve.settings import Prices
 from tests.gateway.test_keyfile import add, behind_keys
 from tests.support import FakeEngine, Gate, config, gateway, post, raw, until

@@ -21,8 +21,8 @@ from seekserve.dialect import anthropic, anthropic_answer, prefix
 from seekserve.dialect.anthropic_begun import Begun
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import BadRequest
+from seekserve.gateway.record import trace_of
 from seekserve.gateway.relay import Gateway, Relay
-from seekserve.gateway.trace import trace_of
 from seekserve.settings import Limits, Tier
 
 shape = anthropic_answer.shape

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from seekserve.gateway.keys import Key
-from seekserve.gateway.trace import trace_of
+from seekserve.gateway.record import trace_of
 from seekserve.settings import Prices
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
-from seekserve.gateway.trace import trace_of
+from seekserve.gateway.record import trace_of
 
 Json = dict[str, Any]
 STYLE = (

@@ -15,8 +15,8 @@ from seekserve.api.straight import Endpoint
 from seekserve.dialect import embeddings
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import BadRequest
+from seekserve.gateway.record import trace_of
 from seekserve.gateway.relay import Gateway, Relay
-from seekserve.gateway.trace import trace_of
 from seekserve.settings import Limits, Tier
 
 

@@ -14,7 +14,7 @@ from seekserve.engine.fleet import Fleet
 from seekserve.errors import Forbidden
 from seekserve.gateway.ask import Accent, Ask, Steps, encoded
 from seekserve.gateway.keys import Key
-from seekserve.gateway.trace import trace_of
+from seekserve.gateway.record import trace_of
 from seekserve.settings import Alias, Tier
 
 PLAIN = Alias()

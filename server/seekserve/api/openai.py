@@ -17,8 +17,8 @@ from seekserve.dialect import chat, completions, continued, models, prefix
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.probe import ModelCard
 from seekserve.gateway.ask import Accent, Steps
+from seekserve.gateway.record import trace_of
 from seekserve.gateway.relay import Gateway, Relay
-from seekserve.gateway.trace import trace_of
 from seekserve.settings import Tier
 
 Asked = TypeVar("Asked", bound=Sampling)

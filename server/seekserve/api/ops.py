@@ -22,7 +22,7 @@ from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.fleet import Fleet
 from seekserve.gateway.closing import Closing
 from seekserve.gateway.keys import Door
-from seekserve.gateway.trace import trace_of
+from seekserve.gateway.record import trace_of
 from seekserve.metrics import Metrics, Reading
 from seekserve.settings import Listen
 

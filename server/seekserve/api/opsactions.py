@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import StartError, UnknownName
-from seekserve.gateway.trace import trace_of
+from seekserve.gateway.record import trace_of
 from seekserve.log import Log
 from seekserve.metrics import Reading
 

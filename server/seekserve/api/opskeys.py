@@ -20,7 +20,7 @@ from seekserve.errors import ClientLeft, ConfigError
 from seekserve.gateway import keychanges, keyfile
 from seekserve.gateway.keychanges import Keys
 from seekserve.gateway.keys import Key, mint, new_id
-from seekserve.gateway.trace import trace_of
+from seekserve.gateway.record import trace_of
 from seekserve.keypages import plain
 from seekserve.log import Log
 from seekserve.settings import Frozen

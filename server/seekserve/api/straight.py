@@ -14,7 +14,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seekserve.errors import Refusal
-from seekserve.gateway.trace import refuse, trace_of
+from seekserve.gateway.record import trace_of
+from seekserve.gateway.trace import refuse
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

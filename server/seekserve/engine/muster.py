@@ -7,12 +7,10 @@ The list of members changes only here.
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -22,44 +20,12 @@ from seekserve.engine.hardware import refusal
 from seekserve.engine.link import GREET_S, PIECE, Link, Pulse, admitted, closed
 from seekserve.engine.protocol import Facts, Leaving, Refused, Taken
 from seekserve.engine.shift import Member, Shift
-from seekserve.errors import ConfigError, NodeLost, PortTaken
+from seekserve.errors import NodeLost
 from seekserve.log import Log
-from seekserve.settings import Listen
 
 MOST_STRANGERS = 16
 SAY_AGAIN_S = 60.0
 MOST_SAID = 256
-
-
-@contextmanager
-def door(where: Listen) -> Iterator[socket.socket]:
-    """A listening socket. Raises PortTaken or ConfigError."""
-    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((where.host, where.port))
-        except OSError as error:
-            raise _why(where, error) from error
-        listener.listen(MOST_STRANGERS)
-        yield listener
-
-
-def _why(where: Listen, error: OSError) -> PortTaken | ConfigError:
-    if error.errno == errno.EADDRINUSE:
-        return PortTaken(
-            f"Port {where.port} on {where.host} is taken by another program.",
-            f"Stop that one, or let nodes join elsewhere: --cluster {where.host}:{where.port + 1}, and the "
-            "same with seekserve join.",
-        )
-    if error.errno == errno.EADDRNOTAVAIL:
-        return ConfigError(
-            f"{where.host} is no address of this machine.",
-            "Give this node's own address with --cluster; the others are started with seekserve join.",
-        )
-    return ConfigError(
-        f"Nodes cannot join at {where.host}:{where.port}: {error.strerror or error}."
-    )
 
 
 class Muster:

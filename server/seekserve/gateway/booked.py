@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from seekserve.gateway.record import Trace
 from seekserve.metrics import TOKEN_KINDS, Metrics
-
-if TYPE_CHECKING:
-    from seekserve.gateway.trace import Trace
 
 QUIET = ("ops", "health")
 """Routes that are counted, and told nothing more of."""

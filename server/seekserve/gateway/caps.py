@@ -14,9 +14,9 @@ from seekserve.gateway.accounts import UNIT
 from seekserve.gateway.ask import Clock
 from seekserve.gateway.keys import Key
 from seekserve.gateway.limits import Use
+from seekserve.gateway.record import Trace, trace_of
 from seekserve.gateway.rows import cost_of
 from seekserve.gateway.sizes import Size
-from seekserve.gateway.trace import Trace, trace_of
 from seekserve.metrics import TOP_KEYS, Reading, top
 from seekserve.settings import Prices
 

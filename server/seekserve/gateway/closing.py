@@ -9,7 +9,8 @@ from typing import cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seekserve.errors import Stopping
-from seekserve.gateway.trace import refuse, trace_of
+from seekserve.gateway.record import trace_of
+from seekserve.gateway.trace import refuse
 
 STILL_TOLD = frozenset({"/health/live", "/health/ready"})
 COME_BACK_S = 10.0

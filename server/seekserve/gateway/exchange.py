@@ -18,9 +18,9 @@ from seekserve.gateway.connection import Connection, Poured
 from seekserve.gateway.kept import ASKED
 from seekserve.gateway.lease import Lease
 from seekserve.gateway.outlet import STREAM_HEADERS, Outlet
+from seekserve.gateway.record import Trace
 from seekserve.gateway.said import ODD, answer_of, counted, engine_said, finish, kind_of, odd
 from seekserve.gateway.sse import Tap
-from seekserve.gateway.trace import Trace
 from seekserve.gateway.upstream import Upstream
 from seekserve.settings import Limits, Listen
 

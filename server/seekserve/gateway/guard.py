@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from seekserve.errors import BadRequest, Forbidden, Refusal, Unauthenticated
 from seekserve.gateway.keys import Found, Key, Keyring
 from seekserve.gateway.knocks import Knocks
-from seekserve.gateway.trace import refuse, trace_of
+from seekserve.gateway.record import trace_of
+from seekserve.gateway.trace import refuse
 from seekserve.settings import Tier
 
 OPEN_PATHS = frozenset({"/health/live", "/health/ready"})

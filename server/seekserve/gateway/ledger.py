@@ -20,9 +20,9 @@ from seekserve.errors import LedgerUnusable
 from seekserve.gateway import ledgerfile
 from seekserve.gateway.accounts import UNIT, Spending, month_of, spent_in
 from seekserve.gateway.ledgerfile import CAUSES, Failure, cause
+from seekserve.gateway.record import Trace
 from seekserve.gateway.rows import Row, row_of
 from seekserve.gateway.scribe import Scribe
-from seekserve.gateway.trace import Trace
 from seekserve.log import Log
 from seekserve.metrics import TOP_KEYS, Reading, top
 from seekserve.settings import Prices, Tier

@@ -29,8 +29,8 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from seekserve import __version__
 from seekserve.gateway.context import SAMPLED, Context, span_id
+from seekserve.gateway.record import Trace
 from seekserve.gateway.spans import Span, spans_of
-from seekserve.gateway.trace import Trace
 from seekserve.log import Log
 
 FLUSH_S = 2.0

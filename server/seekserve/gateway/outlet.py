@@ -16,7 +16,8 @@ from starlette.types import Message, Scope, Send
 
 from seekserve.errors import Refusal
 from seekserve.gateway.ask import Pinging, Voice
-from seekserve.gateway.trace import refuse, trace_of
+from seekserve.gateway.record import trace_of
+from seekserve.gateway.trace import refuse
 
 WRITER = "seekserve.writer"
 KEEP_ALIVE = b": keep-alive\n\n"

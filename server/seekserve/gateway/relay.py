@@ -26,12 +26,12 @@ from seekserve.gateway.exchange import Exchange
 from seekserve.gateway.kept import Kept, lost
 from seekserve.gateway.lease import Broke, Lease
 from seekserve.gateway.outlet import ClientGone, Outlet, WhileConnected
+from seekserve.gateway.record import CLIENT_GONE, Trace, Try, trace_of
 from seekserve.gateway.resume import go_on
 from seekserve.gateway.said import ODD, counted, odd
 from seekserve.gateway.sizes import Size, Wish
 from seekserve.gateway.sse import Tap
 from seekserve.gateway.suspects import Suspects
-from seekserve.gateway.trace import CLIENT_GONE, Trace, Try, trace_of
 from seekserve.gateway.upstream import Upstream
 from seekserve.settings import Limits, Listen
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from seekserve.gateway.ledgerfile import Connection
-from seekserve.gateway.trace import CLIENT_GONE, Trace
+from seekserve.gateway.record import CLIENT_GONE, Trace
 from seekserve.settings import Prices
 
 AT_ONCE = 500

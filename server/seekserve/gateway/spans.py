@@ -13,7 +13,7 @@ from typing import Literal
 
 from seekserve.gateway.booked import QUIET
 from seekserve.gateway.context import Context
-from seekserve.gateway.trace import CLIENT_GONE, Trace, Try
+from seekserve.gateway.record import CLIENT_GONE, Trace, Try
 
 Kind = Literal["server", "client", "internal"]
 Fact = str | int | float | bool | list[str]
