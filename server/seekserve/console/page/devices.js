@@ -41,25 +41,25 @@ export function figures(devices) {
     if (last && ["total_gib", ...PARTS.map(([, , field]) => field)].every((field) => last.device[field] === device[field])) last.names.push(device.name);
     else runs.push({ device, names: [device.name] });
   }
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Memory by device" }, h("table", {},
+  return h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Memory by device" }, h("table", {},
     h("thead", {}, h("tr", {}, ["Device", "Total", ...PARTS.map(([, name]) => name)].map((name, place) => h("th", { scope: "col", class: place ? "num" : "" }, name)))),
     h("tbody", {}, runs.map(({ device, names }) => h("tr", {},
-      h("th", { scope: "row" }, names.length > 1 ? `${names[0]} … ${names.at(-1)} (${names.length} alike)` : names[0]),
+      h("th", { scope: "row" }, names.length > 1 ? `${names[0]} and ${names.length - 1} like it` : names[0]),
       [device.total_gib, ...PARTS.map(([, , field]) => device[field])].map((size) => h("td", { class: "num" }, gib(size))))))));
 }
 
-const FIGURES = { kv_cache_tokens: ["KV cache", (value) => `${whole(value)} tokens`], weights_gib: ["Weights, on each device", gib] };
+const FIGURES = { kv_cache_tokens: ["KV cache", (value) => `${whole(value)} tokens`], weights_gib: ["Weights a device", gib] };
 
 /** What the plan promised beside what the engine has; null where neither is known. */
 export function promised(planned = {}, actual = {}) {
   const names = Object.keys(FIGURES).filter((name) => known(planned?.[name]) || known(actual?.[name]));
   if (!names.length) return null;
-  return h("table", { class: "promised" },
-    h("thead", {}, h("tr", {}, ["", "Promised", "Actual", "Difference"].map((name, place) => h("th", { scope: "col", class: place ? "num" : "" }, name)))),
+  return h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Promised and actual" }, h("table", { class: "promised" },
+    h("thead", {}, h("tr", {}, ["Figure", "Promised", "Actual", "Difference"].map((name, place) => h("th", { scope: "col", class: place ? "num" : "" }, name)))),
     h("tbody", {}, names.map((name) => {
       const [words, format] = FIGURES[name];
       return h("tr", {}, h("th", { scope: "row" }, words), h("td", { class: "num" }, format(planned?.[name])), h("td", { class: "num" }, known(actual?.[name]) ? format(actual[name]) : "–"), apart(planned?.[name], actual?.[name]));
-    })));
+    }))));
 }
 
 const known = (value) => value !== null && value !== undefined;

@@ -19,7 +19,7 @@ export function cards(store) {
 function card(store) {
   const name = h("h2", { class: "clip" });
   const state = h("span", { class: "pill" });
-  const models = h("p", { class: "dim clip" });
+  const models = h("span", { class: "dim clip" });
   const stage = h("span");
   const since = h("span", { class: "num" });
   const bars = { load: gauge("How far it is loaded", { wanted: true }), cache: gauge("KV cache in use") };
@@ -30,7 +30,7 @@ function card(store) {
   const stages = h("p", { class: "dim small" });
   const figures = rows(facts, ["Running", "Restarts", "KV cache", "Weights", "Machines"]);
   const node = h("article", { class: "panel card" },
-    h("div", { class: "row head" }, name, h("span", { class: "push" }, state)), models,
+    h("div", { class: "row head" }, name, models, h("span", { class: "push" }, state)),
     h("p", { class: "row between" }, stage, since), bars.load.node, bars.cache.node, facts, trouble, stages);
 
   function update(engine) {
@@ -57,14 +57,16 @@ function card(store) {
   /** Loading and serving each have their bar, in the same place. */
   function doing(engine) {
     const loads = engine.state === "starting";
+    const serves = engine.state === "ready";
     const used = store.last(`kv:${engine.name}`);
     const known = engine.progress !== null && engine.progress !== undefined;
     bars.load.node.hidden = !loads;
     bars.cache.node.hidden = loads;
-    if (loads) bars.load.update(engine.progress, known ? share(engine.progress) : "how far is not known in this stage");
-    else bars.cache.update(engine.state === "ready" ? used : null, `KV cache ${share(engine.state === "ready" ? used : null)} in use`);
-    say(stage, engine.stage_words || engine.stage || engine.state);
-    say(since, engine.since ? elapsed(store.now() - engine.since) : "");
+    if (loads) bars.load.update(engine.progress, "");
+    else bars.cache.update(serves ? used : null, "");
+    say(stage, serves && used !== null ? `KV cache ${share(used)} in use` : serves ? "serving" : engine.stage_words || engine.stage || engine.state);
+    const time = engine.since ? elapsed(store.now() - engine.since) : "";
+    say(since, time && !loads ? `for ${time}` : [loads && known ? share(engine.progress) : "", time].filter(Boolean).join(" · "));
   }
   return { node, update };
 }

@@ -117,7 +117,7 @@ function open(root, { store, api }) {
 function row(event) {
   const old = Date.now() / 1000 - event.at > DAY_S / 2;
   const meta = [
-    event.engine ? h("span", {}, "engine ", h("b", {}, event.engine)) : null,
+    event.engine ? h("b", { title: "The engine" }, event.engine) : null,
     event.key ? h("span", {}, "key ", h("b", {}, event.key)) : null,
     event.request ? copying(event.request, () => event.request, { class: "quiet mono id", title: "Copy this request id" }) : null,
   ].filter(Boolean);

@@ -11,7 +11,7 @@ const COLUMNS = [ // field, name, how it is said, whether it is a figure
   ["weights", "Weights", (value) => value || "–", false],
   ["context", "Context", whole, true],
   ["concurrency", "At once", count, true],
-  ["tokens_per_s", "Tokens/s, at most", count, true],
+  ["tokens_per_s", "Tokens/s", count, true],
   ["why", "Why", (value) => value || "", false],
 ];
 const NARROWED = { fits: ["Fits", ["fits"]], tight: ["Fits or tight", ["fits", "tight"]], all: ["All", RANK] };
@@ -63,8 +63,8 @@ export function table(fits) {
 
 function row(one) {
   return h("tr", { role: "row" }, COLUMNS.map(([field, name, say, figure]) =>
-    h("td", { role: "cell", class: figure ? "num" : field, "data-name": name }, field === "verdict" ? verdict(one.verdict) : say ? say(one[field]) : one[field])),
-  h("td", { role: "cell" }, one.command ? copying("Copy", () => one.command, { title: one.command, "aria-label": `Copy: ${one.command}` }) : null));
+    h("td", { role: "cell", class: figure ? `num ${field}` : field, "data-name": name }, field === "verdict" ? verdict(one.verdict) : say ? say(one[field]) : one[field])),
+  h("td", { role: "cell", class: "command" }, one.command ? copying("Copy", () => one.command, { title: one.command, "aria-label": `Copy: ${one.command}` }) : null));
 }
 
 /** What is not known comes last, whichever way. */

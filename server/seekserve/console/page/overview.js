@@ -41,15 +41,15 @@ function tiles(store, classes) {
 function plots(store, classes, engines) {
   const each = (names, kind) => names.map((name, place) => ({ name: `${kind}:${name}`, words: name, colour: COLOURS[place % COLOURS.length] }));
   const names = classes.map((one) => one.name);
-  const promised = classes.map((one, place) => ({ level: one.promised, words: "promised", colour: COLOURS[place % COLOURS.length] }));
-  const shares = each(names, "share").flatMap((line, place) => [line, promised[place]]);
+  const promised = classes.map((one, place) => ({ level: one.promised, colour: COLOURS[place % COLOURS.length] }));
+  const shares = each(names, "share").map((line, place) => ({ ...line, beside: `of ${share(classes[place].promised)}` }));
   return [
     { title: "Tokens per second", lines: [{ name: "tokens_out", words: "out", colour: "a", fill: true }, { name: "tokens_in", words: "in", colour: "b" }], format: count, top: 10 },
     { title: "Time to first token", lines: [{ name: "ttft_p50", words: "p50", colour: "a", fill: true }, { name: "ttft_p99", words: "p99", colour: "c" }], format: seconds, top: 0.1 },
     { title: "KV cache in use", lines: each(engines, "kv"), format: share },
     { title: "Waiting, by class", lines: each(names, "waiting"), format: count, top: 4, stacked: true },
     { title: "Refused per second, by class", lines: each(names, "refused"), format: count, top: 4, stacked: true },
-    { title: "Share of what runs, by class", lines: shares, format: share },
+    { title: "Share of what runs, of what is promised", lines: [...shares, ...promised], format: share },
   ].map((one) => plot(store, one));
 }
 

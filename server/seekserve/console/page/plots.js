@@ -13,19 +13,22 @@ export function colour(name) {
 
 /** A plot of the store's series.
  *
- * `lines`: [{name (of the series), words, colour (a variable of the style sheet), fill, level}]; a line with a
- * `level` in place of a name is that figure throughout. `format` turns a figure into words; `top` is the least
+ * `lines`: [{name (of the series), words, colour (a variable of the style sheet), fill, beside, level}]: `beside`
+ * stands after the figure in the key; a line with a `level` in place of a name is that figure throughout, dashed
+ * and without a key. `format` turns a figure into words; `top` is the least
  * upper end of the axis; `stacked` sets each line upon those after it. Returns {node, update(), close()};
  * `update` costs nothing while the plot is out of sight. */
 export function plot(store, { title, lines, format, top = 1, stacked = false }) {
-  const figures = lines.map(() => h("span", { class: "figure" }));
-  const keys = lines.map((line, place) => h("span", { class: line.level === undefined ? "key" : "key level" },
-    h("i", { class: "swatch", style: { "--ink": `var(--${line.colour})` } }), h("span", { class: "key-words", title: line.words ?? "" }, line.words ?? ""), figures[place]));
+  const told = lines.filter((line) => line.level === undefined);
+  const figures = told.map(() => h("span", { class: "figure" }));
+  const keys = told.map((line, place) => h("span", { class: "key" },
+    h("i", { class: "swatch", style: { "--ink": `var(--${line.colour})` } }), h("span", { class: "key-words", title: line.words ?? "" }, line.words ?? ""),
+    figures[place], line.beside ? h("span", { class: "beside" }, line.beside) : null));
   const when = h("span", { class: "when" });
   const stage = h("div", { class: "stage", role: "img", tabindex: 0 });
   const node = h("section", { class: "panel plot" }, h("h3", {}, title, when), h("div", { class: "keys" }, keys), stage);
   let drawn = null;
-  let seen = true;
+  let seen = false;
 
   const columns = () => {
     const values = lines.map((line) => (line.level === undefined ? store.column(line.name) : store.times.map(() => line.level)));
@@ -44,14 +47,14 @@ export function plot(store, { title, lines, format, top = 1, stacked = false }) 
       height: HEIGHT,
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 }, sync: { key: "all" } },
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       scales: {
         x: { time: true, range: () => [store.now() - SPAN_S, store.now()] },
         y: { range: (_, low, high) => [0, Math.max(top, (high ?? 0) * 1.1)] },
       },
       axes: [
-        { ...axis, space: 70, size: 24, values: (_, ticks) => ticks.map((at) => clock(at).slice(0, 5)) },
-        { ...axis, space: 26, size: 56, values: (_, ticks) => ticks.map((value) => format(value)) },
+        { ...axis, space: 70, size: 20, values: (_, ticks) => ticks.map((at) => clock(at).slice(0, 5)) },
+        { ...axis, space: 26, size: 56, values: (_, ticks) => ticks.map((value) => bare(format(value))) },
       ],
       series: [{}, ...lines.map(shape)],
       bands: stacked ? lines.slice(1).map((_, place) => ({ series: [place + 1, place + 2] })) : [],
@@ -68,10 +71,7 @@ export function plot(store, { title, lines, format, top = 1, stacked = false }) 
   /** The figures under the cursor, else the newest. */
   function pointed(place) {
     const past = place !== null && place !== undefined && place < store.times.length;
-    lines.forEach((line, at) => {
-      const value = past ? store.column(line.name)[place] : store.last(line.name);
-      say(figures[at], format(line.level ?? value ?? null));
-    });
+    told.forEach((line, at) => say(figures[at], format((past ? store.column(line.name)[place] : store.last(line.name)) ?? null)));
     say(when, past ? clock(store.times[place]) : "");
   }
 
@@ -90,14 +90,14 @@ export function plot(store, { title, lines, format, top = 1, stacked = false }) 
     if (!seen || document.hidden) return;
     if (!drawn) draw();
     else drawn.setData(columns());
-    stage.setAttribute("aria-label", `${title}: ${lines.map((line) => `${line.words ?? ""} ${format(line.level ?? store.last(line.name))}`).join(", ")}`);
+    stage.setAttribute("aria-label", `${title}: ${told.map((line) => [line.words, format(store.last(line.name)), line.beside].filter(Boolean).join(" ")).join(", ")}`);
   }
 
   const sizes = new ResizeObserver(() => drawn?.setSize({ width: stage.clientWidth, height: HEIGHT }));
   const sight = new IntersectionObserver(([entry]) => {
     seen = entry.isIntersecting;
     if (seen) update();
-  });
+  }, { rootMargin: "200px" });
   const repaint = () => drawn && draw();
   sizes.observe(stage);
   sight.observe(stage);
@@ -112,6 +112,11 @@ export function plot(store, { title, lines, format, top = 1, stacked = false }) 
       drawn?.destroy();
     },
   };
+}
+
+/** 7.50 as 7.5, 2.00 s as 2 s: an axis needs no more. */
+function bare(words) {
+  return words.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
 }
 
 /** Each on top of those after it, so the first is the highest; null where nothing is known. */
@@ -150,10 +155,10 @@ export function gauge(words, { wanted = false } = {}) {
     node: h("div", { class: "gauge" }, track, label),
     update(share, said) {
       const known = share !== null && share !== undefined;
-      track.classList.toggle("unknown", !known);
+      track.classList.toggle("unknown", wanted && !known);
       if (known) track.setAttribute("aria-valuenow", Math.round(share * 100));
       else track.removeAttribute("aria-valuenow");
-      inner.style.width = known ? `${Math.min(1, share) * 100}%` : "100%";
+      inner.style.width = known ? `${Math.min(1, share) * 100}%` : wanted ? "100%" : "0";
       track.dataset.level = !known || wanted ? "" : share > 0.95 ? "full" : share > 0.85 ? "high" : "";
       say(label, said);
     },
