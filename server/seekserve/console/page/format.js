@@ -57,3 +57,19 @@ export function moment(epoch) {
   const two = (value) => String(value).padStart(2, "0");
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
+
+/** 34 s · 4 min 05 s · 3 h 12 min · 2 d 4 h: for what is still going on, so without parts of a second. */
+export function elapsed(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return UNKNOWN;
+  const whole = Math.max(0, Math.floor(value));
+  const [minutes, hours, days] = [60, 3600, 86_400].map((unit) => Math.floor(whole / unit));
+  const two = (rest) => String(rest).padStart(2, "0");
+  if (days) return `${days} d ${hours % 24} h`;
+  if (hours) return `${hours} h ${two(minutes % 60)} min`;
+  return minutes ? `${minutes} min ${two(whole % 60)} s` : `${whole} s`;
+}
+
+/** One word for a shell, whatever is in it. */
+export function shell(text) {
+  return `'${String(text).replaceAll("'", "'\\''")}'`;
+}
