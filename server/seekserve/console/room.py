@@ -35,7 +35,7 @@ from seekserve.gateway import ledgerfile
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.closing import Closing
 from seekserve.gateway.keys import Keyring
-from seekserve.gateway.record import CLIENT_GONE, Trace
+from seekserve.gateway.record import CLIENT_GONE, Trace, trace_of
 from seekserve.log import Log
 from seekserve.plan.wish import Plan
 
@@ -113,6 +113,7 @@ class Console:
 
     async def link(self, request: Request) -> Response:
         """Where the page is and what signs in to it: for ops.sock alone."""
+        trace_of(request.scope).route = "console"
         return JSONResponse({"url": self.url, "pass": self._own.text})
 
     @property
