@@ -61,7 +61,8 @@ class Console:
         self._plans, history = Plans(rooms.look, rooms.plan), History()
         look = Looking(rooms.fleet, rooms.admission, self._tally)
         news = self._happenings.news
-        self._pulse = Pulse(self._live, history, look, self._engines, news, rooms.log)
+        engines, shared = self._engines, self._shared
+        self._pulse = Pulse(self._live, history, look, engines, news, shared, rooms.log)
         desk = Desk(
             self._live,
             history,
@@ -127,6 +128,10 @@ class Console:
 
     def _engines(self) -> list[dict[str, Any]]:
         return [telling.engine(one) for one in self._rooms.fleet.engines]
+
+    def _shared(self) -> dict[str, Any]:
+        door = self._rooms.ring().door
+        return telling.shared(self._config, self._rooms.fleet, door, self._started_at)
 
     def _state(self, guest: Guest) -> dict[str, Any]:
         door = self._rooms.ring().door
