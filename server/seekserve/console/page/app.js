@@ -85,7 +85,7 @@ function show() {
   fill(main);
   if (store.line === "refused") fill(main, refused());
   else if (store.state) close = wanted.open(main, ctx) ?? (() => {});
-  else fill(main, h("p", { class: "dim waiting" }, "Asking the server …"));
+  else fill(main, h("h1", { class: "unseen" }, wanted.title), h("p", { class: "dim waiting" }, "Asking the server …"));
   refresh();
 }
 

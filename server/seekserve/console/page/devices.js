@@ -21,7 +21,7 @@ function legend(devices) {
 function box(device, most) {
   const total = device.total_gib || PARTS.reduce((sum, [, , field]) => sum + (device[field] ?? 0), 0) || 1;
   const scale = most || total;
-  const words = PARTS.map(([, name, field]) => `${name.toLowerCase()} ${gib(device[field])}`).join(", ");
+  const words = PARTS.filter(([, , field]) => known(device[field])).map(([, name, field]) => `${name.toLowerCase()} ${gib(device[field])}`).join(", ");
   const parts = PARTS.map(([colour, name, field]) => {
     const size = Math.max(0, device[field] ?? 0);
     if (!size) return null;
@@ -50,16 +50,19 @@ export function figures(devices) {
 
 const FIGURES = { kv_cache_tokens: ["KV cache", (value) => `${whole(value)} tokens`], weights_gib: ["Weights a device", gib] };
 
-/** What the plan promised beside what the engine has; null where neither is known. */
-export function promised(planned = {}, actual = {}) {
-  const names = Object.keys(FIGURES).filter((name) => known(planned?.[name]) || known(actual?.[name]));
-  if (!names.length) return null;
+/** What the plan promised beside what each engine has; null where neither is known. */
+export function promised(engines) {
+  const rows = engines.flatMap(({ name, planned, actual }) => Object.entries(FIGURES).map(([field, [words, format]]) =>
+    ({ engine: name, words, format, planned: planned?.[field], actual: actual?.[field] })))
+    .filter((one) => known(one.planned) || known(one.actual));
+  if (!rows.length) return null;
+  const several = engines.length > 1;
+  const names = [...(several ? ["Engine"] : []), "Figure", "Promised", "Actual", "Difference"];
   return h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Promised and actual" }, h("table", { class: "promised" },
-    h("thead", {}, h("tr", {}, ["Figure", "Promised", "Actual", "Difference"].map((name, place) => h("th", { scope: "col", class: place ? "num" : "" }, name)))),
-    h("tbody", {}, names.map((name) => {
-      const [words, format] = FIGURES[name];
-      return h("tr", {}, h("th", { scope: "row" }, words), h("td", { class: "num" }, format(planned?.[name])), h("td", { class: "num" }, known(actual?.[name]) ? format(actual[name]) : "–"), apart(planned?.[name], actual?.[name]));
-    }))));
+    h("thead", {}, h("tr", {}, names.map((name, place) => h("th", { scope: "col", class: place > names.length - 4 ? "num" : "" }, name)))),
+    h("tbody", {}, rows.map((row) => h("tr", {},
+      several ? h("td", {}, row.engine) : null, h("th", { scope: "row" }, row.words),
+      [row.planned, row.actual].map((value) => h("td", { class: "num" }, known(value) ? row.format(value) : "–")), apart(row.planned, row.actual))))));
 }
 
 const known = (value) => value !== null && value !== undefined;

@@ -1,7 +1,7 @@
 // A card for each engine: how it stands, what it is doing, and what to do where it failed.
 
 import { fill, h, say } from "./dom.js";
-import { elapsed, seconds, share, whole } from "./format.js";
+import { elapsed, gib, seconds, share, whole } from "./format.js";
 import { gauge } from "./plots.js";
 
 const COLOURS = { ready: "good", starting: "warn", draining: "warn", failed: "bad", stopped: "dim" };
@@ -91,7 +91,7 @@ function tokens({ actual, planned }) {
 
 function weight({ actual, planned }) {
   const has = actual?.weights_gib ?? planned?.weights_gib ?? null;
-  return has === null ? null : `${has.toFixed(has < 10 ? 2 : 1)} GiB`;
+  return has === null ? null : gib(has);
 }
 
 /** How long each stage of its start took, and how it has ended so far. */

@@ -5,7 +5,7 @@ import { button, copying, fill, h, say, trouble } from "./dom.js";
 import { clock, moment } from "./format.js";
 
 const KINDS = {
-  engine: "engine", again: "restart", refused: "refused", broken: "broken",
+  engine: "engine", again: "sent again", refused: "refused", broken: "broken",
   continued: "continued", reload: "reload", keys: "keys", server: "server",
 };
 const LEVELS = { info: "All levels", warn: "Warnings and errors", error: "Errors" };

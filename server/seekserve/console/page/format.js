@@ -37,7 +37,9 @@ export function share(value) {
 }
 
 export function gib(value) {
-  return value === null || value === undefined ? UNKNOWN : `${value.toFixed(value < 10 ? 2 : 1)} GiB`;
+  if (value === null || value === undefined) return UNKNOWN;
+  if (value > 0 && value < 0.1) return `${digits(value * 1024)} MiB`;
+  return `${value.toFixed(value < 10 ? 2 : 1)} GiB`;
 }
 
 /** In the tier's currency. */

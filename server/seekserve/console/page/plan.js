@@ -47,18 +47,30 @@ function draw(root, { engines, machine, fits }) {
   const most = Math.max(0, ...sizes);
   fill(root, h("h1", { class: "unseen" }, "Plan"),
     machine ? h("p", { class: "facts dim" }, h("span", {}, "This machine: ", h("b", {}, machine))) : null,
-    engines.map((engine) => planned(engine, most)), others(fits));
+    groups(engines).map((alike) => planned(alike, most)), others(fits));
 }
 
-function planned(engine, most) {
-  const head = h("div", { class: "row head" }, h("h2", { class: "clip", title: engine.name }, engine.name), engine.verdict ? h("span", { class: "push" }, verdict(engine.verdict)) : null);
+/** Replicas have one plan: it is shown once for all of them. */
+function groups(engines) {
+  const found = new Map();
+  for (const engine of engines) {
+    const plan = JSON.stringify({ ...engine, name: "", planned: null, actual: null });
+    found.set(plan, [...(found.get(plan) ?? []), engine]);
+  }
+  return [...found.values()];
+}
+
+function planned(alike, most) {
+  const [engine] = alike;
+  const names = alike.map((one) => one.name).join(", ");
+  const head = h("div", { class: "row head" }, h("h2", { class: "clip", title: names }, names), engine.verdict ? h("span", { class: "push" }, verdict(engine.verdict)) : null);
   const devices = engine.devices ?? [];
-  return h("section", { class: "panel stack", "aria-label": engine.name }, head,
+  return h("section", { class: "panel stack", "aria-label": names }, head,
     engine.note ? h("p", { class: "dim" }, engine.note) : null,
     facts(engine),
     devices.length ? boxes(devices, most) : null,
     devices.length ? figures(devices) : null,
-    promised(engine.planned, engine.actual),
+    promised(alike),
     points("Why", engine.reasons), points("Advice", engine.advice),
     engine.command ? h("div", {}, h("h3", {}, "The engine's command"), h("div", { class: "paste" }, h("pre", { tabindex: 0 }, engine.command), copying("Copy", () => engine.command))) : null);
 }

@@ -82,8 +82,9 @@ export function plot(store, { title, lines, format, top = 1, stacked = false }) 
     event.preventDefault();
     const place = (drawn.cursor.idx ?? store.times.length - 1) + (step ?? 0) * (event.shiftKey ? 30 : 1);
     const at = store.times[Math.min(store.times.length - 1, Math.max(0, place))];
-    drawn.setCursor({ left: step ? drawn.valToPos(at, "x") : -10, top: step ? HEIGHT / 3 : -10 });
+    drawn.setCursor({ left: step ? drawn.valToPos(at, "x") : -10, top: step ? HEIGHT / 3 : -10 }, true, true);
   });
+  stage.addEventListener("blur", () => drawn?.setCursor({ left: -10, top: -10 }, true, true));
 
   function update() {
     pointed(drawn?.cursor.idx);
