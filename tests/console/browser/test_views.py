@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 VIEWS = ("overview", "plan", "playground", "tenants", "events")
 FIRST = {
     "overview": "Tokens per second",
-    "plan": "fake",
+    "plan": "engine-0",
     "playground": "Nothing that is said here is kept",
     "tenants": "team-a",
     "events": "refused",
@@ -56,7 +56,9 @@ async def test_every_view_in_every_look(
 
 async def test_all_by_keyboard(house: House) -> None:
     async with house.operator() as guest:
-        page = await guest.open()
+        page = guest.page
+        await page.goto(f"{house.root}/console#pass={house.doors.own}")
+        await expect(main(page)).to_contain_text("Tokens out")
 
         async def reach(name: str, key: str = "Tab") -> None:
             """Tabs until something of that name has the focus, and sees that it is shown."""
@@ -96,7 +98,7 @@ async def test_all_by_keyboard(house: House) -> None:
 async def test_the_theme_is_turned_and_kept(house: House) -> None:
     async with house.stranger(theme="light") as guest:
         page = await guest.open()
-        ground = "getComputedStyle(document.body).backgroundColor"
+        ground = "getComputedStyle(document.documentElement).backgroundColor"
         light = await page.evaluate(ground)
         await page.get_by_role("button", name="Theme").click()
         dark = await page.evaluate(ground)
