@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from seekserve.gateway import keyfile
+from seekserve.settings import Tenancy
 from tests.console.doors import bearer
 from tests.support import KEY, FakeEngine, Gate, config, gateway, until
+from tests.test_reloading import Files
 
 SECRET = "the prompt that nobody else may read"
 
@@ -66,6 +68,41 @@ async def test_plots_move_with_requests(closed: Gate) -> None:
     series = await until(moved)
     assert len(series["requests"]) == len(series["waiting:public"])
     assert max(n for n in series["ttft_p99"] if n is not None) > 0
+
+
+async def test_a_first_token_is_counted_when_it_comes_and_not_at_the_end(closed: Gate) -> None:
+    body = closed.chat("fault:slow interval=0.05 tokens=2000", stream=True, max_tokens=2000)
+    async with closed.client.stream(
+        "POST", "/v1/chat/completions", json=body, headers=bearer(KEY)
+    ) as answer:
+        assert answer.status_code == 200
+
+        async def seen() -> bool:
+            series = (await get(closed, "history"))["series"]
+            assert not any(series.get("requests", ()))
+            return any(series.get("ttft_p50", ())) and series["running"][-1] == 1
+
+        await until(seen)
+
+
+async def test_the_console_follows_a_reload(engine: FakeEngine, tmp_path: Path) -> None:
+    settings = config(engine.url, state_dir=tmp_path)
+    files = Files(settings)
+    async with gateway(settings, renewal=files) as gate:
+        before = await get(gate, "state")
+        files.tier(classes=settings.tier.classes | {"night": Tenancy(share=0.001)})
+        assert (await gate.ops.post("/reload")).status_code == 200
+        after = await get(gate, "state")
+        told = [{one["name"] for one in state["classes"]} for state in (before, after)]
+        assert told[1] - told[0] == {"night"}
+        (event,) = await events(gate, "reload")
+        assert "night" in event["words"]
+        series = await until(lambda: _series(gate, "waiting:night"))
+        assert series[-1] == 0.0
+
+
+async def _series(gate: Gate, name: str) -> Any:
+    return (await get(gate, "history"))["series"].get(name)
 
 
 async def test_what_goes_wrong_is_an_event_with_its_id_and_no_prompt(closed: Gate) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from seekserve.config import Config, load, read_tier
 from seekserve.console.plans import Plans, device, page
 from seekserve.engine.address import Address
 from seekserve.engine.engine import Snapshot
+from seekserve.errors import Stopping
 from seekserve.plan.catalog import load_catalog
 from seekserve.plan.detect import Machine, detect
 from seekserve.plan.ladder import climb
 from seekserve.plan.planner import cluster_of
 from seekserve.plan.wish import Plan, Wish
+from tests.support import PATIENCE_S, until
 
 SNAPSHOT = Snapshot("engine-0", Address(path="/x"), (), planned={"weights_gib": 1.0})
 
@@ -125,3 +128,20 @@ async def test_a_look_that_failed_is_taken_again(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not now"):
         await plans.told(demo(tmp_path), [])
     assert (await plans.told(demo(tmp_path), []))["machine"]
+
+
+async def test_a_stop_waits_for_no_tool(tmp_path: Path) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def hangs() -> Machine:
+        begun.set()
+        over.wait(PATIENCE_S)
+        return here()
+
+    plans = Plans(hangs, lambda: None)
+    asked = asyncio.create_task(plans.told(demo(tmp_path), []))
+    await until(begun.is_set)
+    plans.end()
+    with pytest.raises(Stopping):
+        await asked
+    over.set()

@@ -77,6 +77,7 @@ class Console:
         rooms.admission.first = self._tally.first
         rooms.log.listen(self._happenings.heard)
         rooms.closing.listen(self._live.end)
+        rooms.closing.listen(self._plans.end)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
