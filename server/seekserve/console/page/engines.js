@@ -61,7 +61,7 @@ function card(store) {
     const used = store.last(`kv:${engine.name}`);
     const known = engine.progress !== null && engine.progress !== undefined;
     bars.load.node.hidden = !loads;
-    bars.cache.node.hidden = loads;
+    bars.cache.node.hidden = loads || (serves && store.sum(`kv:${engine.name}`) === null);
     if (loads) bars.load.update(engine.progress, "");
     else bars.cache.update(serves ? used : null, "");
     say(stage, serves && used !== null ? `KV cache ${share(used)} in use` : serves ? "serving" : engine.stage_words || engine.stage || engine.state);

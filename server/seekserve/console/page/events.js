@@ -15,7 +15,7 @@ function open(root, { store, api }) {
   const known = new Map(); // number -> event
   const rows = new Map(); // number -> {event, node}
   const wanted = { kind: "", level: "info", text: "" };
-  let more = true;
+  let more = false;
   let held = null; // while held, the newest number that is shown
   let began = null;
 
@@ -48,9 +48,9 @@ function open(root, { store, api }) {
     const anew = began !== null && store.state && began !== store.state.started_at;
     if (gap || anew) {
       known.clear();
-      more = true;
       held = held === null ? null : Infinity;
     }
+    if (!known.size) more = store.more;
     began = store.state?.started_at ?? began;
     lately.forEach((event) => known.set(event.number, event));
     draw();
@@ -109,7 +109,6 @@ function open(root, { store, api }) {
   fill(root, h("h1", { class: "unseen" }, "Events"), h("section", { class: "panel stack" },
     h("div", { class: "row filters" }, kind, level, text, hold, tally), empty, list, h("div", { class: "row" }, older), wrong));
   take();
-  if (!known.size) ask();
   const stop = store.on((what) => ["event", "history", "state"].includes(what) && take());
   return stop;
 }

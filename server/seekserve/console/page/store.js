@@ -19,6 +19,7 @@ export class Store {
     this.times = [];
     this.series = new Map();
     this.happened = []; // newest first
+    this.more = false; // whether the server knows older ones
     this.offset = 0; // the server's clock less ours, in seconds
   }
 
@@ -84,6 +85,7 @@ export class Store {
       if (stop !== this.stop) return; // somebody else has signed in meanwhile
       this.remember(past);
       this.happened = events.events;
+      this.more = events.more;
       this.tell("history");
     } catch {
       // the line tells of it
