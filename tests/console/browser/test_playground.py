@@ -35,7 +35,7 @@ async def say(page: Page, text: str) -> Locator:
 
 async def test_a_chat_streams_with_its_thinking_folded(house: House) -> None:
     async with playground(house) as (page, guest):
-        answer = await say(page, "fault:slow tokens=16 interval=0.1")
+        answer = await say(page, "fault:slow tokens=16 interval=0.06")
         await expect(answer.locator("summary")).to_contain_text("Thinking …")
         await expect(answer.locator(".said")).to_contain_text("w8")
         assert "w15" not in await answer.inner_text()  # it is shown as it comes
