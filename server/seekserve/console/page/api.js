@@ -139,7 +139,7 @@ export async function* events(body) {
       for (const part of parts) {
         const said = { event: "message", data: [] };
         for (const line of part.split(/\r?\n/)) {
-          const [, name, text] = /^(\w+): ?(.*)$/.exec(line) ?? [];
+          const [, name, text] = /^(\w+): ?(.*)$/s.exec(line) ?? [];
           if (name === "event") said.event = text;
           else if (name === "data") said.data.push(text);
         }
