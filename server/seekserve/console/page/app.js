@@ -103,6 +103,10 @@ store.on((what) => {
     show();
   } else if (what === "state" && !close) show();
 });
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address names the view, and keeps naming it
+  main.focus();
+});
 addEventListener("hashchange", () => {
   if (api.takePass()) follow();
   show();

@@ -48,7 +48,7 @@ export function figures(devices) {
       [device.total_gib, ...PARTS.map(([, , field]) => device[field])].map((size) => h("td", { class: "num" }, gib(size))))))));
 }
 
-const FIGURES = { kv_cache_tokens: ["KV cache", (value) => `${whole(value)} tokens`], weights_gib: ["Weights a device", gib] };
+const FIGURES = { kv_cache_tokens: ["KV cache, tokens", whole], weights_gib: ["Weights, each device", gib] };
 
 /** What the plan promised beside what each engine has; null where neither is known. */
 export function promised(engines) {

@@ -1,6 +1,6 @@
 // What else of the catalog this machine could serve: a table to sort and to narrow down.
 
-import { copying, fill, h } from "./dom.js";
+import { copying, fill, h, say } from "./dom.js";
 import { count, whole } from "./format.js";
 
 export const VERDICTS = { fits: ["fits", "good"], tight: ["tight", "warn"], does_not_fit: ["does not fit", "bad"] };
@@ -14,6 +14,7 @@ const COLUMNS = [ // field, name, how it is said, whether it is a figure
   ["tokens_per_s", "Tokens/s", count, true],
   ["why", "Why", (value) => value || "", false],
 ];
+const AT_FIRST = 12; // rows, before all are asked for
 const NARROWED = { fits: ["Fits", ["fits"]], tight: ["Fits or tight", ["fits", "tight"]], all: ["All", RANK] };
 
 export function verdict(name) {
@@ -25,6 +26,7 @@ export function verdict(name) {
 export function table(fits) {
   let by = "verdict";
   let down = false;
+  let whole = false;
   let narrow = fits.some((one) => one.verdict === "fits") ? "fits" : "all";
   const body = h("tbody", { role: "rowgroup" });
   const tally = h("span", { class: "dim", role: "status" });
@@ -43,6 +45,8 @@ export function table(fits) {
     draw();
   }
 
+  const rest = h("button", { type: "button", on: { click: () => ((whole = true), draw()) } });
+
   function draw() {
     const kept = fits.filter((one) => NARROWED[narrow][1].includes(one.verdict)).sort(order(by, down));
     Object.keys(NARROWED).forEach((name, place) => choices[place].setAttribute("aria-pressed", String(name === narrow)));
@@ -50,20 +54,22 @@ export function table(fits) {
       if (COLUMNS[place][0] === by) head.setAttribute("aria-sort", down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     });
+    rest.hidden = whole || kept.length <= AT_FIRST;
+    say(rest, `Show all ${kept.length}`);
     fill(tally, `${kept.length} of ${fits.length}`);
-    fill(body, kept.length ? kept.map(row) : h("tr", { role: "row" }, h("td", { role: "cell", colspan: COLUMNS.length + 1, class: "dim" }, "Nothing of the catalog does. All shows why.")));
+    fill(body, kept.length ? kept.slice(0, rest.hidden ? undefined : AT_FIRST).map(row) : h("tr", { role: "row" }, h("td", { role: "cell", colspan: COLUMNS.length + 1, class: "dim" }, "Nothing of the catalog does. All shows why.")));
   }
 
   draw();
   return h("div", { class: "stack" },
     h("div", { class: "row", role: "group", "aria-label": "Which models" }, choices, tally),
     h("div", { class: "scroll" }, h("table", { class: "fits", role: "table" },
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads, h("th", { scope: "col", role: "columnheader" }, h("span", { class: "unseen" }, "Command")))), body)));
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads, h("th", { scope: "col", role: "columnheader" }, h("span", { class: "unseen" }, "Command")))), body)), h("div", { class: "row" }, rest));
 }
 
 function row(one) {
-  return h("tr", { role: "row" }, COLUMNS.map(([field, name, say, figure]) =>
-    h("td", { role: "cell", class: figure ? `num ${field}` : field, "data-name": name }, field === "verdict" ? verdict(one.verdict) : say ? say(one[field]) : one[field])),
+  return h("tr", { role: "row" }, COLUMNS.map(([field, name, words, figure]) =>
+    h("td", { role: "cell", class: figure ? `num ${field}` : field, "data-name": name }, field === "verdict" ? verdict(one.verdict) : words ? words(one[field]) : one[field])),
   h("td", { role: "cell", class: "command" }, one.command ? copying("Copy", () => one.command, { title: one.command, "aria-label": `Copy: ${one.command}` }) : null));
 }
 

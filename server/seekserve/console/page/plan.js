@@ -78,8 +78,8 @@ function planned(alike, most) {
 function facts(engine) {
   const known = [
     ["Layout", engine.layout],
-    ["Weights", engine.weights],
-    ["KV cache", engine.kv_cache_dtype],
+    ["Weights in", engine.weights],
+    ["KV cache in", engine.kv_cache_dtype],
     ["Context", engine.context ? `${whole(engine.context)} tokens` : ""],
     ["At once", engine.concurrency ? `${count(engine.concurrency)} requests of the full context` : ""],
   ].filter(([, value]) => value);

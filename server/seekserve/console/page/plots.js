@@ -3,7 +3,7 @@
 import { h, say } from "./dom.js";
 import { clock } from "./format.js";
 
-const SPAN_S = 900;
+const SPANS_S = [120, 300, 900]; // a server that has just come up would be a dot at the edge of the longest
 const HEIGHT = 132;
 
 /** A colour of the style sheet, as it is in the theme that holds now. */
@@ -30,6 +30,7 @@ export function plot(store, { title, lines, format, top = 1, stacked = false }) 
   let drawn = null;
   let seen = false;
 
+  const span = () => SPANS_S.find((one) => store.now() - (store.times[0] ?? store.now()) < one) ?? SPANS_S.at(-1);
   const columns = () => {
     const values = lines.map((line) => (line.level === undefined ? store.column(line.name) : store.times.map(() => line.level)));
     return [store.times, ...(stacked ? summed(values) : values)];
@@ -49,11 +50,11 @@ export function plot(store, { title, lines, format, top = 1, stacked = false }) 
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 }, sync: { key: "all" } },
       padding: [8, 18, 0, 0],
       scales: {
-        x: { time: true, range: () => [store.now() - SPAN_S, store.now()] },
+        x: { time: true, range: () => [store.now() - span(), store.now()] },
         y: { range: (_, low, high) => [0, Math.max(top, (high ?? 0) * 1.1)] },
       },
       axes: [
-        { ...axis, space: 70, size: 20, values: (_, ticks) => ticks.map((at) => clock(at).slice(0, 5)) },
+        { ...axis, space: 60, size: 20, values: (_, ticks) => ticks.map((at) => clock(at).slice(0, ticks[0] % 60 || ticks[1] % 60 ? 8 : 5)) },
         { ...axis, space: 26, size: 56, values: (_, ticks) => ticks.map((value) => bare(format(value))) },
       ],
       series: [{}, ...lines.map(shape)],

@@ -109,7 +109,7 @@ export class Store {
   }
 
   add({ at, values, engines }) {
-    if (this.state) this.stand(engines);
+    if (this.state) this.state.engines = engines;
     if (this.times.length && at <= this.times.at(-1)) return;
     for (const name of Object.keys(values)) {
       if (!this.series.has(name)) this.series.set(name, this.times.map(() => null));
@@ -119,24 +119,6 @@ export class Store {
     if (this.times.length <= MOST) return;
     this.times.shift();
     for (const past of this.series.values()) past.shift();
-  }
-
-  /** How the engines stand. What else the server says of itself, its models first, may change with that. */
-  stand(engines) {
-    const outline = (all) => JSON.stringify(all.map(({ name, state, models }) => [name, state, models]));
-    const changed = outline(engines) !== outline(this.state.engines);
-    this.state.engines = engines;
-    if (changed) this.ask();
-  }
-
-  async ask() {
-    const { stop } = this;
-    try {
-      const state = await api.get("state");
-      if (stop === this.stop) this.heard("state", state);
-    } catch {
-      // the line tells of it
-    }
   }
 
   /** An event, or one that is known and has happened again. */
