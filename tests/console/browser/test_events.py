@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.browsing import visit
 from tests.console.browser.conftest import House
@@ -54,10 +55,26 @@ async def test_an_engine_that_goes_is_seen(
         guest.quiet()
 
 
-async def test_a_server_that_goes_is_told_and_its_figures_stay(house: House) -> None:
+async def test_a_lost_line_is_told_and_taken_up_again(house: House) -> None:
+    told = (await house.doors.api.get("/console/api/state")).json()
+    asked: list[Route] = []
+
+    async def cut_off(route: Route) -> None:
+        """Its first stream ends after a word, those after it do not begin."""
+        asked.append(route)
+        if len(asked) > 1:
+            await route.abort("connectionrefused")
+            return
+        body = f"event: state\ndata: {json.dumps(told)}\n\n"
+        await route.fulfill(body=body, content_type="text/event-stream")
+
     async with house.operator() as guest:
+        await guest.page.route("**/console/api/live", cut_off)
         page = await guest.open()
+        lost = page.get_by_role("status").filter(has_text="Trying again")
+        await expect(lost).to_contain_text("The server does not answer.")
         await expect(page.get_by_role("main")).to_contain_text("Tokens out")
-        await page.route("**/console/api/live", lambda route: route.abort())
-        await page.evaluate("location.hash = '#/events'")
-        guest.quiet()
+        await page.unroute_all()
+        await expect(page.get_by_role("banner")).to_contain_text("ready")
+        await expect(lost).to_be_hidden()
+        assert all("ERR_CONNECTION_REFUSED" in line for line in guest.troubles), guest.troubles
