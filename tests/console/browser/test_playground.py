@@ -119,13 +119,15 @@ async def test_where_keys_are_needed_the_page_asks_for_one(house: House) -> None
         await page.get_by_label("API key").fill(made.json()["key"])
         answer = await say(page, "hello")
         await expect(answer).to_contain_text("finish: stop")
-        assert made.json()["key"] not in await page.evaluate("JSON.stringify([localStorage, sessionStorage])")
+        assert made.json()["key"] not in await page.evaluate(
+            "JSON.stringify([localStorage, sessionStorage])"
+        )
         guest.quiet()
 
 
 async def test_the_call_as_curl_is_pasted_into_a_shell(house: House) -> None:
     """With every character that a shell could trip over."""
-    awkward = "it's $HOME `id` \"$(id)\" \\ !! %s #x\nJSON\nEOF é 🐳"
+    awkward = 'it\'s $HOME `id` "$(id)" \\ !! %s #x\nJSON\nEOF é 🐳'
     async with playground(house) as (page, guest):
         await page.get_by_label("Message").fill(awkward)
         await page.get_by_role("button", name="Code", exact=True).click()

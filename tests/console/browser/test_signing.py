@@ -41,7 +41,9 @@ async def test_the_pass_of_the_link_goes_nowhere_but_into_our_own_header(house: 
 
 
 async def test_a_tab_stays_signed_in_and_another_is_not(house: House) -> None:
-    await house.doors.api.post("/console/api/keys", json={"name": "a"}, headers=bearer(house.doors.own))
+    await house.doors.api.post(
+        "/console/api/keys", json={"name": "a"}, headers=bearer(house.doors.own)
+    )
     async with house.operator() as guest:
         page = await guest.open()
         await page.reload()
@@ -49,12 +51,16 @@ async def test_a_tab_stays_signed_in_and_another_is_not(house: House) -> None:
         guest.quiet()
         other = await guest.context.new_page()
         await other.goto(f"{house.root}/console")
-        await expect(other.get_by_role("heading", name="Sign in to see this server")).to_be_visible()
+        await expect(
+            other.get_by_role("heading", name="Sign in to see this server")
+        ).to_be_visible()
 
 
 async def test_a_wrong_pass_is_refused_and_a_right_one_let_in(house: House) -> None:
     made = await house.doors.api.post(
-        "/console/api/keys", json={"name": "chief", "scope": "operator"}, headers=bearer(house.doors.own)
+        "/console/api/keys",
+        json={"name": "chief", "scope": "operator"},
+        headers=bearer(house.doors.own),
     )
     async with house.stranger() as guest:
         page = guest.page

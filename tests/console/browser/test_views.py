@@ -39,9 +39,7 @@ def main(page: Page) -> Locator:
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 @pytest.mark.parametrize("theme", ["dark", "light"])
-async def test_every_view_in_every_look(
-    house: House, theme: Theme, size: dict[str, int]
-) -> None:
+async def test_every_view_in_every_look(house: House, theme: Theme, size: dict[str, int]) -> None:
     await life(house)
     async with house.operator(theme=theme, viewport=size) as guest:
         page = await guest.open()
