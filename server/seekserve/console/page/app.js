@@ -29,13 +29,14 @@ function head() {
   const line = h("span", { class: "line", role: "status" });
   const what = h("span", { class: "what" });
   const lost = h("p", { id: "lost", role: "status", hidden: true });
+  const title = h("h1", { class: "unseen" });
   const tabs = VIEWS.map((view) => h("a", { href: `#/${view.name}`, class: "tab" }, view.title));
   const sign = h("button", { type: "button", class: "quiet sign-in", on: { click: () => (api.signedIn() ? enter("") : signing(enter)) } });
   fill(document.getElementById("top"),
     h("div", { class: "brand" }, h("strong", {}, "seekserve"), what),
     h("nav", { "aria-label": "Views" }, tabs),
     h("div", { class: "right" }, h("span", { class: "status" }, dot, line), theme(), sign),
-    lost);
+    title, lost);
   return () => {
     const { state } = store;
     const standing = store.line === "live" ? store.standing() : store.line;
@@ -49,6 +50,7 @@ function head() {
       if (VIEWS[place] === shown) tab.setAttribute("aria-current", "page");
       else tab.removeAttribute("aria-current");
     });
+    say(title, shown?.title ?? "");
     document.title = [shown?.title, "seekserve", state?.tier].filter(Boolean).join(" · ");
   };
 }
@@ -85,13 +87,13 @@ function show() {
   fill(main);
   if (store.line === "refused") fill(main, refused());
   else if (store.state) close = wanted.open(main, ctx) ?? (() => {});
-  else fill(main, h("h1", { class: "unseen" }, wanted.title), h("p", { class: "dim waiting" }, "Asking the server …"));
+  else fill(main, h("p", { class: "dim waiting" }, "Asking the server …"));
   refresh();
 }
 
 function refused() {
   const stale = api.signedIn() ? button("Go on without signing in", () => enter(""), { class: "quiet" }) : null;
-  return h("section", { class: "panel closed" }, h("h1", {}, "Sign in to see this server"), trouble(store.error),
+  return h("section", { class: "panel closed" }, h("h2", {}, "Sign in to see this server"), trouble(store.error),
     h("div", { class: "row" }, button("Sign in", () => signing(enter), { class: "main" }), stale));
 }
 

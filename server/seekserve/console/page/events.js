@@ -106,7 +106,7 @@ function open(root, { store, api }) {
     }
   }
 
-  fill(root, h("h1", { class: "unseen" }, "Events"), h("section", { class: "panel stack" },
+  fill(root, h("section", { class: "panel stack" },
     h("div", { class: "row filters" }, kind, level, text, hold, tally), empty, list, h("div", { class: "row" }, older), wrong));
   take();
   const stop = store.on((what) => ["event", "history", "state"].includes(what) && take());

@@ -80,7 +80,7 @@ function open(root, { store }) {
     const drawn = plots(store, classes, store.engines.map((engine) => engine.name));
     const [top, figures, first, engines] = [facts(store), tiles(store, classes.map((one) => one.name)), hint(store), cards(store)];
     parts = [top, figures, first, engines, ...drawn];
-    fill(root, h("h1", { class: "unseen" }, "Overview"), top.node, figures.node, first.node,
+    fill(root, top.node, figures.node, first.node,
       h("section", { "aria-label": "Engines" }, engines.node),
       h("section", { class: "grid plots", "aria-label": "The last fifteen minutes" }, drawn.map((one) => one.node)));
   };

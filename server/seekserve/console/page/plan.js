@@ -30,7 +30,7 @@ function open(root, { store, api }) {
     }
   }
 
-  fill(root, h("h1", { class: "unseen" }, "Plan"), h("p", { class: "dim waiting" }, "Working the plans out: it can take a few seconds …"));
+  fill(root, h("p", { class: "dim waiting" }, "Working the plans out: it can take a few seconds …"));
   ask();
   const stop = store.on((what) => {
     if ((what === "tick" || what === "state") && outline(store) !== asked) ask();
@@ -45,7 +45,7 @@ function open(root, { store, api }) {
 function draw(root, { engines, machine, fits }) {
   const sizes = engines.flatMap((engine) => (engine.devices ?? []).map((device) => device.total_gib ?? 0));
   const most = Math.max(0, ...sizes);
-  fill(root, h("h1", { class: "unseen" }, "Plan"),
+  fill(root,
     machine ? h("p", { class: "facts dim" }, h("span", {}, "This machine: ", h("b", {}, machine))) : null,
     groups(engines).map((alike) => planned(alike, most)), others(fits));
 }

@@ -13,11 +13,12 @@ const THEMES = {
 /** The button that goes round them. */
 export function theme() {
   const names = Object.keys(THEMES);
+  const system = matchMedia("(prefers-color-scheme: light)");
   let at = names.includes(localStorage.getItem(KEPT)) ? localStorage.getItem(KEPT) : "auto";
   const made = h("button", { type: "button", class: "quiet icon" });
   const set = () => {
     const [mark, words] = THEMES[at];
-    document.documentElement.dataset.theme = at;
+    document.documentElement.dataset.theme = at !== "auto" ? at : system.matches ? "light" : "dark";
     made.title = words;
     made.setAttribute("aria-label", words);
     say(made, mark);
@@ -28,7 +29,7 @@ export function theme() {
     localStorage.setItem(KEPT, at);
     set();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dispatchEvent(new Event("theme")));
+  system.addEventListener("change", set);
   set();
   return made;
 }
