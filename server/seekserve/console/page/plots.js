@@ -26,7 +26,7 @@ export function plot(store, { title, lines, format, top = 1, stacked = false }) 
     figures[place], line.beside ? h("span", { class: "beside" }, line.beside) : null));
   const when = h("span", { class: "when" });
   const stage = h("div", { class: "stage", role: "img", tabindex: 0 });
-  const node = h("section", { class: "panel plot" }, h("h3", {}, title, when), h("div", { class: "keys" }, keys), stage);
+  const node = h("section", { class: "panel plot" }, h("h2", {}, title, when), h("div", { class: "keys" }, keys), stage);
   let drawn = null;
   let seen = false;
 
