@@ -95,7 +95,19 @@ async def chat(page: Page) -> None:
     await expect(page.get_by_role("article").nth(3)).to_contain_text("calls tools")
 
 
-async def taken(guest: Visit, look: str, wide: bool) -> None:
+async def whole(page: Page, to: Path) -> None:
+    """All of a view, in a window as high: what is out of sight is not drawn."""
+    size = page.viewport_size
+    assert size
+    height = await page.evaluate("document.documentElement.scrollHeight")
+    if height > size["height"]:
+        await page.set_viewport_size({"width": size["width"], "height": height})
+        await asyncio.sleep(0.5)
+        await page.screenshot(path=to)
+        await page.set_viewport_size(size)
+
+
+async def taken(guest: Visit, look: str) -> None:
     page = await guest.open()
     for view in VIEWS:
         await guest.turn(view)
@@ -104,16 +116,15 @@ async def taken(guest: Visit, look: str, wide: bool) -> None:
             await chat(page)
         await page.mouse.move(0, 0)
         await asyncio.sleep(1.5)  # a tick more, for what is asked for when a view opens
-        await page.screenshot(path=ALL / f"{view}-{look}.png", full_page=not wide)
-        if wide:
-            await page.screenshot(path=ALL / f"{view}-{look}-whole.png", full_page=True)
+        await page.screenshot(path=ALL / f"{view}-{look}.png")
+        await whole(page, ALL / f"{view}-{look}-whole.png")
 
 
 async def all_looks(browser: Browser, server: Served, own: str) -> None:
     for theme in THEMES:
         for name, size in SIZES.items():
             async with visit(browser, server.root, own, theme, viewport=size) as guest:
-                await taken(guest, f"{theme}-{name}", name == "wide")
+                await taken(guest, f"{theme}-{name}")
                 guest.quiet()
 
 

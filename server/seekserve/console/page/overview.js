@@ -8,6 +8,7 @@ import { plot } from "./plots.js";
 
 const COLOURS = ["a", "b", "c", "d", "e", "f"];
 const MINUTE = 60;
+const MANY = 6; // engines whose cards would push the plots out of sight
 
 /** Name, what it is, and the figure and its footnote from the store and the classes' names. */
 const TILES = [
@@ -80,9 +81,12 @@ function open(root, { store }) {
     const drawn = plots(store, classes, store.engines.map((engine) => engine.name));
     const [top, figures, first, engines] = [facts(store), tiles(store, classes.map((one) => one.name)), hint(store), cards(store)];
     parts = [top, figures, first, engines, ...drawn];
-    fill(root, top.node, figures.node, first.node,
+    const below = [
       h("section", { "aria-label": "Engines" }, engines.node),
-      h("section", { class: "grid plots", "aria-label": "The last fifteen minutes" }, drawn.map((one) => one.node)));
+      h("section", { class: "grid plots", "aria-label": "The last fifteen minutes" }, drawn.map((one) => one.node)),
+    ];
+    if (store.engines.length > MANY) below.reverse();
+    fill(root, top.node, figures.node, first.node, below);
   };
   const update = () => {
     if (!store.state) return;
