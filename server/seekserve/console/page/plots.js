@@ -25,13 +25,8 @@ export function plot(store, { title, lines, format, top = 1, stacked = false }) 
     h("i", { class: "swatch", style: { "--ink": `var(--${line.colour})` } }), h("span", { class: "key-words", title: line.words ?? "" }, line.words ?? ""),
     figures[place], line.beside ? h("span", { class: "beside" }, line.beside) : null));
   const when = h("span", { class: "when" });
-<<<<<<< HEAD
-  const stage = h("div", { class: "stage", role: "img", "aria-label": title, tabindex: 0 });
-  const node = h("section", { class: "panel plot" }, h("h3", {}, title, when), h("div", { class: "keys" }, keys), stage);
-=======
   const stage = h("div", { class: "stage", role: "img", tabindex: 0 });
   const node = h("section", { class: "panel plot" }, h("h2", {}, title, when), h("div", { class: "keys" }, keys), stage);
->>>>>>> h-pagea
   let drawn = null;
   let seen = false;
 
