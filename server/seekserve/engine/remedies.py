@@ -39,6 +39,10 @@ _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = (
         "The installed vLLM does not know a flag of the tier file's engine.args: correct or drop it.",
     ),
     (
+        re.compile(r"greater than the derived max_model_len"),
+        "The model's window is smaller than max-model-len: lower that to what the line names.",
+    ),
+    (
         re.compile(r"No space left on device"),
         "The disk is full: free space where models and caches lie (HF_HOME, ~/.cache).",
     ),
@@ -103,6 +107,7 @@ def _halve(flags: Mapping[str, str], env: Mapping[str, str]) -> str:
     """What takes memory, with what it is now."""
     known = {name: flags[name] for name in ("max-num-seqs", "max-model-len") if name in flags}
     known |= {CPU_SPACE: env[CPU_SPACE]} if CPU_SPACE in env else {}
+    known = {name: now for name, now in known.items() if _half(now) != now}
     if not known:
         return (
             "Free the device, or lower gpu-memory-utilization, max-model-len or max-num-seqs in the tier "
