@@ -46,7 +46,9 @@ def test_what_cannot_be_lower_is_not_named() -> None:
 
 
 def test_a_context_beyond_the_models_window() -> None:
-    line = "Value error, User-specified max_model_len (9000) is greater than the derived max_model_len"
+    line = (
+        "Value error, User-specified max_model_len (9000) is greater than the derived max_model_len"
+    )
     assert "lower that" in remedy([f"{line} (max_position_embeddings=4096)."], ARGV)
 
 

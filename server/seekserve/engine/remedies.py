@@ -27,7 +27,7 @@ _MEMORY = re.compile(
 _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"No module named '?vllm"),
-        'Install an engine: pip install "seekserve[cpu]" or "seekserve[cuda]".',
+        'Install an engine, in a checkout of seekserve: pip install ".[cpu]" or ".[cuda]".',
     ),
     (
         re.compile(r"torchvision::nms|operator torchvision"),
