@@ -41,6 +41,19 @@ async def test_ready_says_so_once_an_engine_answers(engine: FakeEngine, tmp_path
     assert readiness.look(state) == (False, f"no server runs with the state folder {state}")
 
 
+async def test_ready_says_why_an_engine_is_not(engine: FakeEngine, tmp_path: Path) -> None:
+    async with gateway(config(engine.url, state_dir=tmp_path)):
+        engine.process.kill()
+
+        async def why() -> str:
+            serves, lines = await asyncio.to_thread(readiness.look, tmp_path)
+            return "" if serves else lines
+
+        line, cause = (await until(why, "its end to be seen")).splitlines()
+    assert line.startswith("not ready: engine-0 starting")
+    assert cause.startswith("engine-0: it stopped answering")
+
+
 async def test_ready_is_red_while_the_server_stops(engine: FakeEngine, tmp_path: Path) -> None:
     engine.afflict("hang")
     settings = config(engine.url, state_dir=tmp_path, listen={"drain_s": 30})

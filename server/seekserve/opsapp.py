@@ -20,7 +20,7 @@ from seekserve.api.opsactions import Actions
 from seekserve.api.opskeys import KeyDesk
 from seekserve.config import Config
 from seekserve.errors import Refusal, StartError, UnknownName
-from seekserve.gateway.guard import Guard
+from seekserve.gateway.guard import OF_THE_TOKEN, Guard
 from seekserve.gateway.keys import Keyring
 from seekserve.gateway.trace import Tracing
 from seekserve.log import Log
@@ -46,7 +46,7 @@ def scrape(ops: Ops, config: Config, log: Log, unseen: Metrics) -> Starlette:
     """For --ops: reading alone. Without a token only this machine's own programs, no web page."""
     hashes = (config.ops_token,) if config.ops_token else ()
     ring = Keyring(hashes, door="closed" if hashes else "local")
-    guard = Middleware(Guard, ring=lambda: ring, tier=config.tier)
+    guard = Middleware(Guard, ring=lambda: ring, tier=config.tier, words=OF_THE_TOKEN)
     return _app(_reading(ops), [_tracing(log, unseen), guard])
 
 

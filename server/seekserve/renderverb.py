@@ -21,7 +21,7 @@ from seekserve.render.order import KINDS, Asked, Kind
 from seekserve.render.rendering import render as rendered
 
 NEXT = {
-    "compose": "docker compose -f {path} up",
+    "compose": "docker compose -f {path} up; outside a checkout its heading says what to set",
     "kubernetes": "kubectl apply -k {folder}, once the secrets are there: {path} says how",
     "systemd": "copy the units to /etc/systemd/system, once the secrets are there: {path} says how",
     "slurm": "sbatch {path}, once the secrets are there: it says how",

@@ -35,6 +35,17 @@ def page(body: str, status: str = "200 OK") -> bytes:
     return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
 
 
+async def test_what_it_says_of_a_closed_door_depends_on_whether_it_had_a_key(
+    tmp_path: Path,
+) -> None:
+    async with answering(tmp_path, page("", "401 Unauthorized")) as probe:
+        assert await probe.models() is None
+        assert probe.trouble == "it wants a key: set SEEKSERVE_ENGINE_API_KEY"
+        async with Probe(Address(path=str(tmp_path / "x.sock")), "sk-engine") as knocking:
+            assert await knocking.models() is None
+        assert knocking.trouble.startswith("it does not take the key")
+
+
 async def test_a_healthy_engine(engine: FakeEngine) -> None:
     async with Probe(Address.parse(engine.url)) as probe:
         assert await probe.alive()

@@ -398,7 +398,7 @@ def test_a_server_without_the_extra_says_so_and_starts() -> None:
     ran = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True)
     told, *rest = ran.stdout.splitlines()
     assert rest == ["goes on"], ran.stderr
-    assert 'pip install \\"seekserve[otel]\\"' in told
+    assert 'pip install \\".[otel]\\"' in told
 
 
 async def test_variables_that_cannot_be_are_told_and_no_reason_to_stop(

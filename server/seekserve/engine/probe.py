@@ -18,6 +18,8 @@ from seekserve.manner import UNKNOWN, Manner
 
 MAX_PAGE = 8 * 1024 * 1024
 UNREACHABLE = "nothing answers there"
+SHUT = "it wants a key: set SEEKSERVE_ENGINE_API_KEY"
+REFUSED = "it does not take the key in SEEKSERVE_ENGINE_API_KEY: set the engine's own"
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Engines speak plain HTTP. httpx would read the machine's certificates for each client, 20 ms a time;
 this trusts none.
@@ -53,6 +55,7 @@ class Probe:
             headers={"Authorization": f"Bearer {key}"} if key else None,
         )
         self.trouble = ""
+        self._shut = REFUSED if key else SHUT
 
     async def __aenter__(self) -> Self:
         return self
@@ -71,7 +74,7 @@ class Probe:
         if page is None:
             self.trouble = UNREACHABLE
         elif page.status_code in (401, 403):
-            self.trouble = "it wants a key: give --engine-api-key or SEEKSERVE_ENGINE_API_KEY"
+            self.trouble = self._shut
         elif page.status_code != 200:
             self.trouble = f"its /v1/models answers {page.status_code}"
         else:

@@ -34,7 +34,8 @@ LOGGING = {"driver": "json-file", "options": {"max-size": "50m", "max-file": "5"
 
 KEY_NOTE = (
     "The first start makes an API key and shows it once: docker compose logs seekserve. For secrets of your "
-    "own, readable by user 10001, name a folder: SEEKSERVE_SECRETS=./secrets, and of the files in it\n"
+    "own, readable by user 10001, set the whole path of a folder, and what there is in it\n"
+    "  SEEKSERVE_SECRETS=$PWD/secrets\n"
     "  SEEKSERVE_API_KEY_FILE=/run/secrets/api_key    HF_TOKEN_FILE=/run/secrets/hf_token"
 )
 NODE_NOTE = (
