@@ -28,9 +28,15 @@ class Address:
         try:
             parts = urlsplit(url)
             port = parts.port or 80
+            (parts.hostname or "").encode("idna")
         except ValueError as error:
             raise ConfigError(f"--engine {url}: {error}.") from error
-        if not parts.hostname or parts.username or parts.query:
+        if parts.username or parts.password:
+            raise ConfigError(
+                "--engine names a user or a password, and engines read neither.",
+                "Leave it out of the URL; a key goes in SEEKSERVE_ENGINE_API_KEY.",
+            )
+        if not parts.hostname or parts.query:
             raise ConfigError(f"--engine {url} is not of the form http://HOST:PORT.")
         base = parts.path.rstrip("/").removesuffix("/v1")
         return cls(host=parts.hostname, port=port, base=base)
