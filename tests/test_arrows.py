@@ -85,7 +85,7 @@ MAY = {
     "": set(),
 }
 LEAF_MAY = {
-    "config": {"complaints", "errors", "meeting", "settings", "statefolder"},
+    "config": {"complaints", "errors", "meeting", "secretfiles", "settings", "statefolder"},
     "meeting": {"errors", "secretfiles", "settings"},
     "secretfiles": {"errors"},
     "statefolder": set(),

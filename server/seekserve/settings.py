@@ -9,12 +9,22 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Flag = str | int | float | bool | list[str] | dict[str, Any]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]  # "" is not said
+
+
+def _plain(name: str) -> str:
+    """It goes into unit files, scripts and comments, where more than these could be an instruction."""
+    if not name.isprintable() or not 0 < len(name) <= 64 or set(name) & set("%\\"):
+        raise ValueError("a name is one line of 1 to 64 letters, without % and \\")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_plain)]
 
 
 class Frozen(BaseModel):
@@ -164,7 +174,7 @@ class Dialect(Frozen):
 
 
 class Tier(Frozen):
-    tier: str
+    tier: Name
     about: str = ""
     ladder: tuple[Rung, ...] = ()
     hardware: tuple[Hardware, ...] = ()

@@ -57,7 +57,7 @@ def yaml_text(document: Any) -> str:
 def comments(lines: Iterable[str]) -> str:
     """Long lines are broken; those that begin with a space are meant as they are."""
     wrapped: list[str] = []
-    for line in lines:
+    for line in (" ".join(line.splitlines()) for line in lines):
         as_is = not line or line.startswith(" ")
         wrapped += [line] if as_is else textwrap.wrap(line, WIDTH - 2, break_on_hyphens=False)
     return "".join(f"# {line}".rstrip() + "\n" for line in wrapped)
