@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from seekserve.engine import link, protocol
 from seekserve.engine.engine import State
+from seekserve.engine.joining import Joining
 from seekserve.engine.muster import MOST_OF_ONE, MOST_STRANGERS, Muster, door
 from seekserve.engine.protocol import Facts, Seal, Stop
 from seekserve.engine.work import unfit
@@ -187,6 +189,15 @@ async def test_what_speaks_otherwise_is_named(tmp_path: Path) -> None:
     server = await asyncio.start_server(other, "127.0.0.1", 0)
     async with server, node(server.sockets[0].getsockname()[1], tmp_path / "w") as one:
         await until(lambda: one.said("it does not speak seekserve-nodes/1"))
+
+
+async def test_an_address_with_colons_is_written_so_that_it_can_be_read(tmp_path: Path) -> None:
+    heard: list[str] = []
+    away = dataclasses.replace(post(1, tmp_path / "w"), head=Listen(host="::1", port=1))
+    task = asyncio.create_task(Joining(away, Log("json", heard.append), heard.append).run())
+    await until(lambda: heard, "the head not to be there")
+    task.cancel()
+    assert heard[0].startswith("[::1]:1: no head listens there yet")
 
 
 def test_only_the_engine_of_this_installation_is_run(tmp_path: Path) -> None:

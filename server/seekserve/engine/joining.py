@@ -50,7 +50,8 @@ class Joining:
     ) -> None:
         self._post, self._log, self._heard = post, log, heard
         self._pulse = pulse or Pulse()
-        self._where = f"{post.head.host}:{post.head.port}"
+        host = f"[{post.head.host}]" if ":" in post.head.host else post.head.host
+        self._where = f"{host}:{post.head.port}"
         self._wait_s = FIRST_WAIT_S
         self._told = ""
 
