@@ -10,6 +10,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from seekserve.cli import cli
+from seekserve.render.page import page, yaml_text
 
 
 def run(*words: str) -> Result:
@@ -73,6 +74,15 @@ def test_what_made_a_file_stays_in_its_comment(tmp_path: Path) -> None:
         for line in (tmp_path / "out" / "head.sh").read_text().splitlines()
         if line.startswith(("services", "x: y"))
     ]
+
+
+@pytest.mark.parametrize("text", ["a\x85b: c", "a\u2028b", "a\tb\n", "-\x85'\n", "\ufeff", "$x `id` %n"])
+def test_a_text_is_read_again_as_it_was(text: str) -> None:
+    said = {"one": text, "more": [text, {"inside": text}], "short": [text]}
+    assert yaml.safe_load(page([text, f"  {text}"], {"whole": yaml_text(said)})) == {
+        "whole": yaml_text(said)
+    }
+    assert yaml.safe_load(yaml_text(said)) == said
 
 
 def test_nothing_is_written_through_a_link_or_waited_for_at_a_pipe(tmp_path: Path) -> None:
