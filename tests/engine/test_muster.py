@@ -95,9 +95,7 @@ async def test_a_node_too_many_waits_and_takes_the_place_of_one_that_leaves(tmp_
         await spare.__aexit__(None, None, None)
 
 
-async def stranger(
-    port: int, address: str
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def stranger(port: int, address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
 
 

@@ -56,7 +56,9 @@ def test_a_tier_file_of_ones_own(tmp_path: Path) -> None:
     assert (out / "two-nodes.yaml").exists(), done.stderr
 
 
-@pytest.mark.parametrize("name", ["x\nExecStartPre=/bin/sh", "a%n", "b\\\\", "", "y" * 65, "z\u2028"])
+@pytest.mark.parametrize(
+    "name", ["x\nExecStartPre=/bin/sh", "a%n", "b\\\\", "", "y" * 65, "z\u2028"]
+)
 def test_a_tiers_name_is_no_instruction(tmp_path: Path, name: str) -> None:
     path = tmp_path / "two.yaml"
     path.write_text(f'tier: "{name}"\n'.replace("\nExec", "\\nExec"))
@@ -76,7 +78,9 @@ def test_what_made_a_file_stays_in_its_comment(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["a\x85b: c", "a\u2028b", "a\tb\n", "-\x85'\n", "\ufeff", "$x `id` %n"])
+@pytest.mark.parametrize(
+    "text", ["a\x85b: c", "a\u2028b", "a\tb\n", "-\x85'\n", "\ufeff", "$x `id` %n"]
+)
 def test_a_text_is_read_again_as_it_was(text: str) -> None:
     said = {"one": text, "more": [text, {"inside": text}], "short": [text]}
     assert yaml.safe_load(page([text, f"  {text}"], {"whole": yaml_text(said)})) == {
