@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from seekserve import __version__
+from seekserve.chatverb import chat
 from seekserve.config import Config, load, spans_wanted, state_folder
 from seekserve.errors import StartError
 from seekserve.healthverbs import add_health
@@ -33,6 +34,7 @@ ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoi
   seekserve join HEAD                this machine as one more node of serve --nodes N
   seekserve plan                     which models fit this machine, or any other, and how
   seekserve render compose           the files that start a tier: compose, Kubernetes, systemd, Slurm
+  seekserve chat                     talk to the model that is served, in this terminal
   seekserve keys add NAME            a key for a client, shown once
   seekserve usage --by key           who used what, and what it cost
   seekserve doctor                   what is open, old or wrong on this machine, and how to mend it
@@ -214,6 +216,7 @@ cli.add_typer(keys, name="keys")
 cli.command()(usage)
 cli.command()(render)
 cli.command()(join)
+cli.command()(chat)
 add_ops(cli)
 add_health(cli)
 

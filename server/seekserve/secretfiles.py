@@ -34,6 +34,11 @@ def take(name: str, given: str | None = None, environ: Environ = os.environ) -> 
     return _read(twin(name), path) if path else given or said or None
 
 
+def chosen(name: str, file: Path | None, environ: Environ = os.environ) -> str | None:
+    """The secret in the file that --key-file names, which comes before the variable called `name`."""
+    return _read("--key-file", file) if file else take(name, environ=environ)
+
+
 def hub_token(environ: Mapping[str, str] = os.environ) -> Path | None:
     """The file that HF_TOKEN_FILE names, once it is known to hold a token. What fetches reads it again."""
     path = _only(HUB_TOKEN, environ.get(HUB_TOKEN), environ.get(twin(HUB_TOKEN)))
