@@ -1,6 +1,7 @@
 """The application as a value. Read this first: it is the whole server on one page.
 
-A request walks: Front (the configuration in force) -> Tracing (id, clock) -> Guard (key) -> LastOrders
+A request walks: Front (the configuration in force) -> Tracing (id, clock) -> Usher (the Console, which is
+operators') -> Guard (key) -> LastOrders
 (nothing new while the server stops) -> Straight (the generation routes; FastAPI has the rest) -> api
 (body, dialect) -> Relay (place, engine, bytes). The lifespan starts the engines and returns at once, so
 that /health/live is green while /health/ready still says which stage each engine is in. Beside it stands
@@ -10,7 +11,7 @@ what operators use (`opsapp`), which clients cannot reach.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from seekserve.api.opsactions import Actions
 from seekserve.api.opskeys import KeyDesk
 from seekserve.api.straight import Endpoint, Straight
 from seekserve.config import Config
+from seekserve.console.room import Console
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.rolling import renewed
 from seekserve.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
@@ -55,7 +57,8 @@ class Front:
 
 class Apps(NamedTuple):
     """What clients are served; what operators are, on the socket and (reading alone) over TCP; and what
-    SIGHUP does. The API's lifespan is the server's. `watch` adds gauges of what was made beside them.
+    SIGHUP does. The API's lifespan is the server's. `watch` adds gauges of what was made beside them;
+    `console` is None where none is wanted.
     """
 
     api: Front
@@ -63,6 +66,7 @@ class Apps(NamedTuple):
     scrape: Starlette
     hangup: Callable[[], Awaitable[None]]
     watch: Callable[[Callable[[], Iterable[Reading]]], None]
+    console: Console | None
 
 
 def build(
@@ -76,13 +80,16 @@ def build(
     configuration is read anew, and engines are made by it. Raises StartError.
     """
     house = House(config, fleet, log, closing or Closing())
+    console = _console(house, config)
     desk = ops.Ops(fleet, house.metrics, config, lambda: house.keys.ring.door, house.closing)
-    front = Front(_api(house, desk, config))
+    front = Front(_api(house, desk, console, config))
 
     def adopt(new: Config) -> None:
         house.adopt(new)
         desk.adopt(new)
-        front.app = _api(house, desk, new)
+        if console:
+            console.adopt(new)
+        front.app = _api(house, desk, console, new)
 
     reloading = Reloading(config, house.keys.reload, renewal, adopt)
     actions = Actions(fleet, log, reload=reloading, restart=partial(renewed, fleet))
@@ -90,21 +97,28 @@ def build(
     changes = KeyDesk(config.state_dir / keyfile.NAME, log, house.keys.reload)
     return Apps(
         api=front,
-        ops=opsapp.build(desk, actions, changes, log, Metrics(_unseen())),
-        scrape=opsapp.scrape(desk, config, log, Metrics(_unseen())),
+        ops=opsapp.build(desk, actions, changes, log, Metrics(_unseen()), console),
+        scrape=opsapp.scrape(desk, config, log, Metrics(_unseen()), console),
         hangup=actions.hangup,
         watch=house.metrics.watch,
+        console=console,
     )
 
 
-def _api(house: House, desk: ops.Ops, config: Config) -> FastAPI:
+def _console(house: House, config: Config) -> Console | None:
+    if not config.listen.console:
+        return None
+    return Console(config, house.fleet, lambda: house.keys.ring, house.closing, house.log)
+
+
+def _api(house: House, desk: ops.Ops, console: Console | None, config: Config) -> FastAPI:
     """The clients' side, by one configuration."""
     rooms = (house.fleet, house.gateway, config.tier)
     chats, answers = openai.OpenAI(*rooms), responses.Responses(*rooms)
     messages, vectors = anthropic.Anthropic(*rooms), embeddings.Embeddings(*rooms)
     hot = openai.straight(chats) | responses.straight(answers) | anthropic.straight(messages)
     hot |= embeddings.straight(vectors)
-    app = _framed(house, config, hot)
+    app = _framed(house, console, config, hot)
     for router in (
         openai.router(chats),
         responses.router(answers),
@@ -119,10 +133,12 @@ def _api(house: House, desk: ops.Ops, config: Config) -> FastAPI:
     return app
 
 
-def _framed(house: House, config: Config, hot: Mapping[str, Endpoint]) -> FastAPI:
+def _framed(
+    house: House, console: Console | None, config: Config, hot: Mapping[str, Endpoint]
+) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with house.open():
+        async with house.open(), console.open() if console else nullcontext():
             yield
 
     return FastAPI(
@@ -140,6 +156,7 @@ def _framed(house: House, config: Config, hot: Mapping[str, Endpoint]) -> FastAP
                 enter=house.enter,
                 dues={name: one.ttft_target_s for name, one in config.tier.classes.items()},
             ),
+            *([console.on_api()] if console else []),
             Middleware(Guard, ring=lambda: house.keys.ring, tier=config.tier),
             Middleware(LastOrders, closing=house.closing),
             Middleware(Straight, endpoints=hot),

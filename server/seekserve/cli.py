@@ -154,6 +154,13 @@ def serve(
             "loopback SEEKSERVE_OPS_TOKEN must be set. Everything else is on STATE_DIR/ops.sock alone.",
         ),
     ] = "",
+    console: Annotated[
+        bool,
+        typer.Option(
+            " /--no-console",
+            help="Without the Console, the operators' page at /console and what it shows.",
+        ),
+    ] = True,
     update_models: Annotated[
         bool,
         typer.Option(
@@ -192,6 +199,7 @@ def serve(
                     "tls_cert": tls_cert,
                     "tls_key": tls_key,
                     "drain_s": drain,
+                    "console": console,
                 },
                 log_format=log_format,
                 state_dir=folder,

@@ -1,0 +1,77 @@
+"""The Console's clock: once a second what is to be shown is looked at, kept, and told to all who watch.
+
+It reads what others keep anyway and asks nobody anything, so that a second costs the same whether many
+watch or none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Self
+
+from seekserve.console.live import Live
+from seekserve.log import Log
+
+STEP_S = 1.0
+
+Values = dict[str, float | None]
+
+
+class Pulse:
+    """`async with` it. `look` says what each series is now, `engines` how they are, `news` what happened
+    since it was last asked.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        look: Callable[[], Values],
+        engines: Callable[[], list[dict[str, Any]]],
+        news: Callable[[], list[dict[str, Any]]],
+        log: Log,
+    ) -> None:
+        self._live, self._look, self._engines, self._news, self._log = (
+            live,
+            look,
+            engines,
+            news,
+            log,
+        )
+        self._failed = False
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._beat())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _beat(self) -> None:
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        while True:
+            due = max(due + STEP_S, clock())  # one that comes late is not made up for
+            await asyncio.sleep(due - clock())
+            try:
+                self.tick()
+            except Exception as error:  # noqa: BLE001  nobody's request may suffer, nor the page stand still
+                if not self._failed:
+                    self._log.event("defect", kind=type(error).__name__, at="console")
+                self._failed = True
+
+    def tick(self) -> None:
+        """One second's look."""
+        tick = {"at": round(time.time(), 3), "values": self._look(), "engines": self._engines()}
+        events = b"".join(event("event", one) for one in self._news())
+        self._live.say(event("tick", tick), events)
+
+
+def event(name: str, told: dict[str, Any]) -> bytes:
+    data = json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return f"event: {name}\ndata: {data}\n\n".encode()
