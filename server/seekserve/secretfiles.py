@@ -15,6 +15,7 @@ API_KEY = "SEEKSERVE_API_KEY"
 ENGINE_KEY = "SEEKSERVE_ENGINE_API_KEY"
 OPS_TOKEN = "SEEKSERVE_OPS_TOKEN"  # noqa: S105  # these are names
 NODE_TOKEN = "SEEKSERVE_NODE_TOKEN"  # noqa: S105
+OPERATOR_KEY = "SEEKSERVE_OPERATOR_KEY"  # of people who look, not of the server
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105
 SECRETS = (API_KEY, ENGINE_KEY, OPS_TOKEN, NODE_TOKEN, HUB_TOKEN)
 """The variables that have a twin. The hub's is for what fetches a model: see `hub_token`."""

@@ -54,7 +54,7 @@ class Answer:
         self.finish = _text(choice, "finish_reason") or self.finish
         delta = choice.get("delta")
         pieces = self._delta(delta) if isinstance(delta, dict) else []
-        if pieces or self._calls:
+        if pieces or (isinstance(delta, dict) and delta.get("tool_calls")):
             self.first = now if self.first is None else self.first
             self.last = now
         return pieces

@@ -7,6 +7,7 @@ sizes are capped and nothing of them is trusted.
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -159,6 +160,8 @@ def _why(error: BaseException) -> str:
     told, cause = line(error), error.__cause__ or error.__context__
     while cause:
         told = getattr(cause, "strerror", None) or told
+        if isinstance(cause, ConnectionError) and cause.errno:
+            told = os.strerror(cause.errno)  # asyncio has words of its own for it
         cause = cause.__cause__ or cause.__context__
     return line(told) or type(error).__name__
 

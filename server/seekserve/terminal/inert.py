@@ -28,7 +28,7 @@ def line(text: object, most: int = 200) -> str:
     """On one line, of so many characters at most."""
     told = str(text)
     told = told if len(told) <= most else told[: most - 1] + ELLIPSIS
-    return inert(" ".join(told.split("\n"))).replace("\t", " ")
+    return inert(" ".join(told.split("\n")).replace("\t", " ")).strip()
 
 
 def _shown(character: str) -> str:
