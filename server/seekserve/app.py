@@ -29,18 +29,20 @@ from seekserve.api.opsactions import Actions
 from seekserve.api.opskeys import KeyDesk
 from seekserve.api.straight import Endpoint, Straight
 from seekserve.config import Config
-from seekserve.console.room import Console
+from seekserve.console.room import Console, Rooms
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.rolling import renewed
 from seekserve.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
 from seekserve.gateway import keyfile
 from seekserve.gateway.closing import Closing, LastOrders
 from seekserve.gateway.guard import Guard
-from seekserve.gateway.record import trace_of
+from seekserve.gateway.record import Trace, trace_of
 from seekserve.gateway.trace import Tracing
 from seekserve.house import House
 from seekserve.log import Log
 from seekserve.metrics import Metrics, Reading
+from seekserve.plan.detect import Machine, detect
+from seekserve.plan.wish import Plan
 from seekserve.reloading import Reloading, Renewal
 
 
@@ -75,12 +77,18 @@ def build(
     log: Log,
     closing: Closing | None = None,
     renewal: Renewal | None = None,
+    plan: Callable[[], Plan | None] = lambda: None,
+    look: Callable[[], Machine] = detect,
 ) -> Apps:
     """Everything wired, nothing started: the server starts with the lifespan. `renewal` says how the
-    configuration is read anew, and engines are made by it. Raises StartError.
+    configuration is read anew, and engines are made by it; `plan` what they were planned to be, where
+    they were; `look` sees this machine's devices. Raises StartError.
     """
     house = House(config, fleet, log, closing or Closing())
-    console = _console(house, config)
+    changes = KeyDesk(config.state_dir / keyfile.NAME, log, house.keys.reload)
+    gate, ring = house.gateway.admission, lambda: house.keys.ring
+    rooms = Rooms(fleet, gate, ring, changes, house.closing, log, plan, look)
+    console = Console(config, rooms) if config.listen.console else None
     desk = ops.Ops(fleet, house.metrics, config, lambda: house.keys.ring.door, house.closing)
     front = Front(_api(house, desk, console, config))
 
@@ -94,7 +102,6 @@ def build(
     reloading = Reloading(config, house.keys.reload, renewal, adopt)
     actions = Actions(fleet, log, reload=reloading, restart=partial(renewed, fleet))
     house.metrics.watch(actions.gauges)
-    changes = KeyDesk(config.state_dir / keyfile.NAME, log, house.keys.reload)
     return Apps(
         api=front,
         ops=opsapp.build(desk, actions, changes, log, Metrics(_unseen()), console),
@@ -103,12 +110,6 @@ def build(
         watch=house.metrics.watch,
         console=console,
     )
-
-
-def _console(house: House, config: Config) -> Console | None:
-    if not config.listen.console:
-        return None
-    return Console(config, house.fleet, lambda: house.keys.ring, house.closing, house.log)
 
 
 def _api(house: House, desk: ops.Ops, console: Console | None, config: Config) -> FastAPI:
@@ -152,7 +153,7 @@ def _framed(
                 metrics=house.metrics,
                 log=house.log,
                 shapes=anthropic.shape,
-                settled=house.settle,
+                settled=_settling(house, console),
                 enter=house.enter,
                 dues={name: one.ttft_target_s for name, one in config.tier.classes.items()},
             ),
@@ -167,6 +168,18 @@ def _framed(
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # a redirect is made of the Host header, which is the client's
     )
+
+
+def _settling(house: House, console: Console | None) -> Callable[[Trace, float], None]:
+    """What becomes of a request that is over."""
+    if console is None:
+        return house.settle
+
+    def settle(trace: Trace, total_s: float) -> None:
+        house.settle(trace, total_s)
+        console.over(trace)
+
+    return settle
 
 
 def _unseen() -> CollectorRegistry:

@@ -158,13 +158,12 @@ def serve(
             "loopback SEEKSERVE_OPS_TOKEN must be set. Everything else is on STATE_DIR/ops.sock alone.",
         ),
     ] = "",
-    console: Annotated[
+    no_console: Annotated[
         bool,
         typer.Option(
-            " /--no-console",
-            help="Without the Console, the operators' page at /console and what it shows.",
+            "--no-console", help="Without the Console: the operators' page /console and its data."
         ),
-    ] = True,
+    ] = False,
     update_models: Annotated[
         bool,
         typer.Option(
@@ -203,7 +202,7 @@ def serve(
                     "tls_cert": tls_cert,
                     "tls_key": tls_key,
                     "drain_s": drain,
-                    "console": console,
+                    "console": not no_console,
                 },
                 log_format=log_format,
                 state_dir=folder,

@@ -84,7 +84,8 @@ async def _serve(
         config = _as_bound(config, listener, port)
         certificate, closing = tls.certificate(config.listen, log), Closing()
         fleet = assemble(config, log, launching, nodes)
-        apps = build(config, fleet, log, closing, renewing(fleet, log))
+        renewal = renewing(fleet, log)
+        apps = build(config, fleet, log, closing, renewal, plan=lambda: renewal.plan)
         if certificate:
             apps.watch(certificate.gauges)
         server = Server(apps.api, config, closing, certificate, log)

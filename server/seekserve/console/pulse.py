@@ -13,12 +13,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Self
 
+from seekserve.console.history import History
 from seekserve.console.live import Live
+from seekserve.console.looking import Values
 from seekserve.log import Log
 
 STEP_S = 1.0
-
-Values = dict[str, float | None]
 
 
 class Pulse:
@@ -29,18 +29,14 @@ class Pulse:
     def __init__(
         self,
         live: Live,
+        history: History,
         look: Callable[[], Values],
         engines: Callable[[], list[dict[str, Any]]],
         news: Callable[[], list[dict[str, Any]]],
         log: Log,
     ) -> None:
-        self._live, self._look, self._engines, self._news, self._log = (
-            live,
-            look,
-            engines,
-            news,
-            log,
-        )
+        self._live, self._history, self._log = live, history, log
+        self._look, self._engines, self._news = look, engines, news
         self._failed = False
 
     async def __aenter__(self) -> Self:
@@ -67,7 +63,10 @@ class Pulse:
 
     def tick(self) -> None:
         """One second's look."""
-        tick = {"at": round(time.time(), 3), "values": self._look(), "engines": self._engines()}
+        at, values = round(time.time(), 3), self._look()
+        self._history.take(at, values)
+        short = {name: value and round(value, 4) for name, value in values.items()}
+        tick = {"at": at, "values": short, "engines": self._engines()}
         events = b"".join(event("event", one) for one in self._news())
         self._live.say(event("tick", tick), events)
 

@@ -9,55 +9,102 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from seekserve import __version__
+from seekserve.api.opskeys import KeyDesk
 from seekserve.config import Config
 from seekserve.console import telling
 from seekserve.console.desk import Desk
+from seekserve.console.happenings import Happenings
+from seekserve.console.history import History
 from seekserve.console.live import Live
+from seekserve.console.looking import Looking
 from seekserve.console.pages import Pages
+from seekserve.console.plans import Look, Plans
 from seekserve.console.pulse import Pulse
+from seekserve.console.saying import Said
+from seekserve.console.tally import Tally
 from seekserve.console.usher import Guest, Pass, Rules, Usher
 from seekserve.engine.fleet import Fleet
+from seekserve.gateway import ledgerfile
+from seekserve.gateway.admission import Admission
 from seekserve.gateway.closing import Closing
 from seekserve.gateway.keys import Keyring
+from seekserve.gateway.record import CLIENT_GONE, Trace
 from seekserve.log import Log
+from seekserve.plan.wish import Plan
+
+
+class Rooms(NamedTuple):
+    """What it looks at. `ring` says which keys are in force, `plan` what was chosen for this machine."""
+
+    fleet: Fleet
+    admission: Admission
+    ring: Callable[[], Keyring]
+    keys: KeyDesk
+    closing: Closing
+    log: Log
+    plan: Callable[[], Plan | None]
+    look: Look
 
 
 class Console:
-    """`ring` says which keys are in force."""
-
-    def __init__(
-        self, config: Config, fleet: Fleet, ring: Callable[[], Keyring], closing: Closing, log: Log
-    ) -> None:
-        self._config, self._fleet, self._ring = config, fleet, ring
+    def __init__(self, config: Config, rooms: Rooms) -> None:
+        self._config, self._rooms = config, rooms
         self._started_at, self._own, self._pages = time.time(), Pass(), Pages()
-        self._live = Live()
-        self._pulse = Pulse(self._live, dict, self._engines, list, log)
-        self._data = Desk(self._live, self._state).app()
-        closing.listen(self._live.end)
+        self._live, self._tally, self._happenings = Live(), Tally(), Happenings()
+        self._plans, history = Plans(rooms.look, rooms.plan), History()
+        look = Looking(rooms.fleet, rooms.admission, self._tally)
+        news = self._happenings.news
+        self._pulse = Pulse(self._live, history, look, self._engines, news, rooms.log)
+        desk = Desk(
+            self._live,
+            history,
+            self._happenings,
+            rooms.keys,
+            config.state_dir / ledgerfile.FILE,
+            rooms.closing,
+            self._state,
+            lambda: self._plans.told(self._config, rooms.fleet.snapshots()),
+        )
+        self._data = desk.app()
+        rooms.admission.first = self._tally.first
+        rooms.log.listen(self._happenings.heard)
+        rooms.closing.listen(self._live.end)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
+        self._happenings.add(Said("server", "info", f"seekserve {__version__} started"))
         async with self._pulse:
             yield
 
     def adopt(self, config: Config) -> None:
         self._config = config
+        self._plans.forget()
+
+    def over(self, trace: Trace) -> None:
+        """A request is over."""
+        if trace.key_class and trace.route not in ("console", "other"):
+            status = trace.status or CLIENT_GONE
+            refused = bool(trace.reason) and (400 <= status < CLIENT_GONE or status == 503)
+            self._tally.over(trace.key_class, refused, trace.tokens)
+        self._happenings.over(trace)
 
     def on_api(self) -> Middleware:
         """On the clients' port."""
-        rules = Rules("api", self._ring, self._own, self._config.tier.limits.wrong_keys_per_min)
+        most = self._config.tier.limits.wrong_keys_per_min
+        rules = Rules("api", self._rooms.ring, self._own, most)
         return Middleware(Usher, admit=rules, data=self._data, pages=self._pages)
 
     def on_port(self) -> Middleware:
         """On the port for scrapes."""
         most, token = self._config.tier.limits.wrong_keys_per_min, self._config.ops_token
-        rules = Rules("ops", self._ring, self._own, most, token)
+        rules = Rules("ops", self._rooms.ring, self._own, most, token)
         return Middleware(Usher, admit=rules, data=self._data, pages=self._pages)
 
     def on_socket(self) -> Middleware:
@@ -78,8 +125,8 @@ class Console:
         return f"{self.url}#pass={self._own.text}"
 
     def _engines(self) -> list[dict[str, Any]]:
-        return [telling.engine(one) for one in self._fleet.engines]
+        return [telling.engine(one) for one in self._rooms.fleet.engines]
 
     def _state(self, guest: Guest) -> dict[str, Any]:
-        door = self._ring().door
-        return telling.state(self._config, self._fleet, door, guest, self._started_at)
+        door = self._rooms.ring().door
+        return telling.state(self._config, self._rooms.fleet, door, guest, self._started_at)
