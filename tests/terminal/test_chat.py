@@ -18,7 +18,7 @@ from tests.support import PATIENCE_S, FakeEngine, fake_engine, free_port, withou
 from tests.terminal.window import Window, mode, needs_tmux, window
 
 pytestmark = pytest.mark.xdist_group("chat")  # one server for all of them
-SLOW = "fault:slow tokens=60 interval=0.05"
+SLOW = "fault:slow tokens=40 interval=0.05"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_an_answer_streams_and_its_thinking_folds(url: str, tmp_path: Path) -> N
         at.shows("thinking ", " w5 w6")
         styled = at.screen(styled=True)
         assert re.search(r"\x1b\[2m[^\x1b]* w3 w4[^\x1b]*thinking", styled), styled
-        at.shows(" w30 w31", "thought for")
+        at.shows(" w20 w21", "thought for")
         page = at.shows("first token", "12 in (8 cached)", "6 out (3 thinking)")
         assert " w3 w4" not in page and "thinking 1" not in page
         assert "\x1b[2mthought for" in at.screen(styled=True)
@@ -138,14 +138,14 @@ def test_what_a_model_says_is_shown_and_not_obeyed(url: str, tmp_path: Path) -> 
 @needs_tmux
 def test_a_window_that_changes_its_size(url: str, tmp_path: Path) -> None:
     with chatting(url, tmp_path) as at:
-        at.ask("fault:slow tokens=120 interval=0.04")
-        at.shows("thinking ", " w25 w26")
+        at.ask("fault:slow tokens=80 interval=0.04")
+        at.shows("thinking ", " w14 w15")
         at.resize(40, 20)
-        at.shows(" w45")
+        at.shows(" w25")
         at.resize(90, 30)
-        page = at.shows(" w118 w119", "first token")
+        page = at.shows(" w78 w79", "first token")
         assert (
-            page.count("thought for") == 1 and "thinking 1" not in page and " w44 w45" not in page
+            page.count("thought for") == 1 and "thinking 1" not in page and " w24 w25" not in page
         )
         assert page.count("fault:slow") == 1
 

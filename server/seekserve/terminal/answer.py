@@ -52,9 +52,9 @@ class Answer:
         if not isinstance(choice, dict) or choice.get("index", 0) != 0:
             return []
         self.finish = _text(choice, "finish_reason") or self.finish
-        delta = choice.get("delta")
+        delta, calls = choice.get("delta"), self.calls
         pieces = self._delta(delta) if isinstance(delta, dict) else []
-        if pieces or (isinstance(delta, dict) and delta.get("tool_calls")):
+        if pieces or calls != self.calls:
             self.first = now if self.first is None else self.first
             self.last = now
         return pieces

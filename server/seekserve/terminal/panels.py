@@ -39,9 +39,11 @@ def board(seen: Sequence[Seen], columns: int, rows: int, hint: str = "") -> Rend
 def panel(seen: Seen, width: int, rows: int) -> Panel:
     """One server. Events have the rows that the rest leaves, and two at least."""
     inner = width - EDGES
-    parts: list[RenderableType] = [*_trouble(seen), *_engines(seen, inner)]
-    if seen.state:
-        parts += [*_flow(seen, inner), *_classes(seen, inner)]
+    parts: list[RenderableType] = [*_trouble(seen)]
+    if not seen.trouble and seen.state:  # what was true before is not shown as if it still were
+        parts += [*_engines(seen, inner), *_flow(seen, inner), *_classes(seen, inner)]
+    if not parts:
+        parts.append(_line("asking", "dim"))
     left = rows - 2 - sum(_height(part) for part in parts)
     parts += _events(seen, inner, max(2, left))
     return Panel(Group(*parts), title=_title(seen), width=width, border_style="dim", padding=(0, 1))
@@ -114,9 +116,9 @@ def _flow(seen: Seen, width: int) -> Iterable[Text]:
     """Tokens with their past, then everything that is one number."""
     yield _line("")
     for words, name in (("tokens out", "tokens_out"), ("tokens in", "tokens_in")):
-        drawn = figures.spark(seen.past(name), max(0, min(60, width - LABEL - 12)))
+        drawn = figures.spark(seen.past(name), max(0, min(60, width - LABEL - 18)))
         row = _line(f"{words:<{LABEL}} ").append(f"{figures.rate(seen.now(name)):>7}/s ", "bold")
-        yield row.append(drawn, "cyan")
+        yield row.append(drawn, "cyan").append(" 5 min" if drawn else "", "dim")
     p50, p99 = (figures.span(seen.now(name)) for name in ("ttft_p50", "ttft_p99"))
     yield _line(f"{'first token':<{LABEL}} {p50:>7} p50  {p99:>7} p99")
     counts = [f"{figures.count(seen.now(name))} {name}" for name in ("running", "waiting")]
@@ -162,6 +164,8 @@ def _events(seen: Seen, width: int, rows: int) -> Iterable[Text]:
         at = number(told.get("at"))
         clock = time.strftime("%H:%M:%S", time.localtime(at)) if at else "        "
         times = number(told.get("times")) or 1
+        engine = f"{line(told['engine'], 24)}: " if told.get("engine") else ""
         words = line(told.get("words", ""), 200) + (f" ({times:.0f} times)" if times > 1 else "")
-        style = LEVELS.get(str(told.get("level")), "")
-        yield _line("").append(f"{clock} ", "dim").append(words, style)
+        row = _line("").append(f"{clock} ", "dim")
+        row.append(f"{engine}{words}", LEVELS.get(str(told.get("level")), ""))
+        yield row.append(f"  {line(told['request'], 60)}" if told.get("request") else "", "dim")
