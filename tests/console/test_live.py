@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from seekserve.console.live import SEATS, Live
 from seekserve.errors import QueueFull, Stopping
 from seekserve.gateway import keychanges, keyfile
+from seekserve.gateway.outlet import WRITER
 from tests.console.doors import bearer, doors
 from tests.console.test_usher import made
 from tests.support import PATIENCE_S, FakeEngine, Gate, config, gateway, raw, until
@@ -49,7 +51,11 @@ async def test_one_tick_reaches_three_watchers(local: Gate) -> None:
         async with local.client.stream("GET", LIVE) as page:
             assert page.status_code == 200
             assert page.headers["content-type"].startswith("text/event-stream")
-            return await told(page.aiter_lines(), 5)
+            lines = page.aiter_lines()
+            seen = await told(lines, 1)
+            while [name for name, _ in seen].count("tick") < 2:
+                seen += await told(lines, 1)
+            return seen
 
     seen = await asyncio.gather(*(watch() for _ in range(3)))
     for events in seen:
@@ -59,6 +65,29 @@ async def test_one_tick_reaches_three_watchers(local: Gate) -> None:
         assert {"tokens_out", "waiting", "running", "kv:engine-0"} <= tick["values"].keys()
     ticks = [{one["at"] for name, one in events if name == "tick"} for events in seen]
     assert ticks[0] & ticks[1] & ticks[2]
+
+
+async def test_who_came_early_hears_of_models_and_keys_that_come_later(
+    mortal: FakeEngine, tmp_path: Path
+) -> None:
+    mortal.process.send_signal(signal.SIGSTOP)
+    async with gateway(config(mortal.url, state_dir=tmp_path), ready=False) as gate:
+        own = bearer((await gate.ops.get("/console")).json()["pass"])
+        async with gate.client.stream("GET", LIVE, headers=own) as page:
+            lines = page.aiter_lines()
+            assert (await told(lines, 1))[0][1]["models"] == []
+            mortal.process.send_signal(signal.SIGCONT)
+            states = list[dict[str, Any]]()
+
+            async def came(what: Callable[[dict[str, Any]], bool]) -> None:
+                while not states or not what(states[-1]):
+                    states.extend(one for name, one in await told(lines, 1) if name == "state")
+
+            async with asyncio.timeout(PATIENCE_S):
+                await came(lambda state: bool(state["models"]))
+                assert states[-1]["door"] == "local" and states[-1]["may_change"] is True
+                made(tmp_path, "ann")
+                await came(lambda state: state["door"] == "closed")
 
 
 async def test_there_are_so_many_seats(local: Gate) -> None:
@@ -96,7 +125,7 @@ async def test_a_stop_ends_watchers_at_once(engine: FakeEngine, tmp_path: Path) 
 async def test_one_that_does_not_read_misses_ticks_and_costs_nothing(local: Gate) -> None:
     """By hand, so that it takes no minutes: a stream that is stuck is told the last tick alone."""
     live, sent, room = Live(), list[bytes](), asyncio.Event()
-    watcher = live.watcher(b"first;", lambda: True)
+    watcher = live.watcher(lambda: b"first;", lambda: True)
 
     async def receive() -> dict[str, Any]:
         await asyncio.Event().wait()
@@ -123,13 +152,36 @@ async def test_one_that_does_not_read_misses_ticks_and_costs_nothing(local: Gate
     await task
     assert sent[-1] == b"" and len(live) == 0
     with pytest.raises(Stopping):
-        live.watcher(b"", lambda: True)
+        live.watcher(lambda: b"", lambda: True)
+
+
+async def test_a_stop_hangs_up_on_one_that_does_not_read() -> None:
+    live, dropped = Live(), asyncio.Event()
+
+    class Writer:
+        def drop(self) -> None:
+            dropped.set()
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            await dropped.wait()
+
+    scope = {"type": "http", "extensions": {WRITER: Writer()}}
+    task = asyncio.create_task(live.watcher(lambda: b"first;", lambda: True)(scope, receive, send))
+    await until(lambda: len(live) == 1)
+    live.end()
+    await task
+    assert dropped.is_set() and len(live) == 0
 
 
 async def test_no_seat_is_given_twice() -> None:
     live = Live(seats=0)
     with pytest.raises(QueueFull):
-        live.watcher(b"", lambda: True)
+        live.watcher(lambda: b"", lambda: True)
 
 
 async def test_a_watcher_is_shown_out_with_its_key(engine: FakeEngine, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class Desk:
 
     async def _told_live(self, request: Request) -> Response:
         guest = _guest(request)
-        return self.live.watcher(event("state", self.state(guest)), guest.holds)
+        return self.live.watcher(lambda: event("state", self.state(guest)), guest.holds)
 
     async def _told_events(self, request: Request) -> Response:
         before = request.query_params.get("before", "")

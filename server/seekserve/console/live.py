@@ -30,6 +30,7 @@ class Live:
         self._seats, self._number, self._over = seats, 0, False
         self._tick = b""
         self._events: deque[tuple[int, bytes]] = deque(maxlen=BEHIND)
+        self.states = 0
         self._turn = asyncio.Event()
         self._limits: set[asyncio.Timeout] = set()
 
@@ -37,8 +38,10 @@ class Live:
         """How many watch."""
         return len(self._limits)
 
-    def say(self, tick: bytes, events: bytes = b"") -> None:
+    def say(self, tick: bytes, events: bytes = b"", changed: bool = False) -> None:
+        """`changed`: what guests were told at first is no longer so."""
         self._tick, self._number = tick, self._number + 1
+        self.states += changed
         if events:
             self._events.append((self._number, events))
         turn, self._turn = self._turn, asyncio.Event()
@@ -49,8 +52,8 @@ class Live:
         for limit in tuple(self._limits):
             _end(limit)
 
-    def watcher(self, first: bytes, holds: Callable[[], bool]) -> Watcher:
-        """A stream that begins with `first` and lasts while `holds`. Raises Refusal."""
+    def watcher(self, state: Callable[[], bytes], holds: Callable[[], bool]) -> Watcher:
+        """A stream that begins with the state and lasts while `holds`. Raises Refusal."""
         if self._over:
             raise Stopping("The server is stopping: nothing more is told.", retry_after_s=10)
         if len(self) >= self._seats:
@@ -59,7 +62,7 @@ class Live:
                 code="no_seat",
                 retry_after_s=30,
             )
-        return Watcher(self, first, holds)
+        return Watcher(self, state, holds)
 
     def since(self, number: int) -> tuple[int, bytes]:
         """The last tick, and the events of those that were missed after that `number`."""
@@ -83,8 +86,8 @@ class Live:
 class Watcher(Response):
     """One who watches: until it leaves, what let it in holds no longer, or the server stops."""
 
-    def __init__(self, live: Live, first: bytes, holds: Callable[[], bool]) -> None:
-        self._live, self._first, self._holds = live, first, holds
+    def __init__(self, live: Live, state: Callable[[], bytes], holds: Callable[[], bool]) -> None:
+        self._live, self._state, self._holds = live, state, holds
         self._stuck = False
         self.background = None
 
@@ -106,7 +109,7 @@ class Watcher(Response):
     async def _follow(self, send: Send) -> None:
         headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        number, said = self._live.number, self._first
+        number, states, said = self._live.number, self._live.states, self._state()
         while self._holds():
             self._stuck = True
             await send({"type": "http.response.body", "body": said, "more_body": True})
@@ -114,6 +117,8 @@ class Watcher(Response):
             if number == self._live.number:
                 await self._live.turned()
             number, said = self._live.since(number)
+            if states != self._live.states:
+                states, said = self._live.states, self._state() + said
 
 
 async def _gone(receive: Receive) -> None:

@@ -23,7 +23,7 @@ STEP_S = 1.0
 
 class Pulse:
     """`async with` it. `look` says what each series is now, `engines` how they are, `news` what happened
-    since it was last asked.
+    since it was last asked, `shared` what every guest was told at first.
     """
 
     def __init__(
@@ -33,13 +33,15 @@ class Pulse:
         look: Callable[[], Values],
         engines: Callable[[], list[dict[str, Any]]],
         news: Callable[[], list[dict[str, Any]]],
+        shared: Callable[[], dict[str, Any]],
         log: Log,
     ) -> None:
         self._live, self._history, self._log = live, history, log
-        self._look, self._engines, self._news = look, engines, news
+        self._look, self._engines, self._news, self._shared = look, engines, news, shared
         self._failed = False
 
     async def __aenter__(self) -> Self:
+        self._before = self._shared()
         self._task = asyncio.create_task(self._beat())
         return self
 
@@ -68,7 +70,8 @@ class Pulse:
         short = {name: value and round(value, 4) for name, value in values.items()}
         tick = {"at": at, "values": short, "engines": self._engines()}
         events = b"".join(event("event", one) for one in self._news())
-        self._live.say(event("tick", tick), events)
+        before, self._before = self._before, self._shared()
+        self._live.say(event("tick", tick), events, before != self._before)
 
 
 def event(name: str, told: dict[str, Any]) -> bytes:

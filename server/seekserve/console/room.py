@@ -35,7 +35,7 @@ from seekserve.gateway import ledgerfile
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.closing import Closing
 from seekserve.gateway.keys import Keyring
-from seekserve.gateway.record import CLIENT_GONE, Trace
+from seekserve.gateway.record import CLIENT_GONE, Trace, trace_of
 from seekserve.log import Log
 from seekserve.plan.wish import Plan
 
@@ -61,7 +61,8 @@ class Console:
         self._plans, history = Plans(rooms.look, rooms.plan), History()
         look = Looking(rooms.fleet, rooms.admission, self._tally)
         news = self._happenings.news
-        self._pulse = Pulse(self._live, history, look, self._engines, news, rooms.log)
+        engines, shared = self._engines, self._shared
+        self._pulse = Pulse(self._live, history, look, engines, news, shared, rooms.log)
         desk = Desk(
             self._live,
             history,
@@ -76,6 +77,7 @@ class Console:
         rooms.admission.first = self._tally.first
         rooms.log.listen(self._happenings.heard)
         rooms.closing.listen(self._live.end)
+        rooms.closing.listen(self._plans.end)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -113,6 +115,7 @@ class Console:
 
     async def link(self, request: Request) -> Response:
         """Where the page is and what signs in to it: for ops.sock alone."""
+        trace_of(request.scope).route = "console"
         return JSONResponse({"url": self.url, "pass": self._own.text})
 
     @property
@@ -126,6 +129,10 @@ class Console:
 
     def _engines(self) -> list[dict[str, Any]]:
         return [telling.engine(one) for one in self._rooms.fleet.engines]
+
+    def _shared(self) -> dict[str, Any]:
+        door = self._rooms.ring().door
+        return telling.shared(self._config, self._rooms.fleet, door, self._started_at)
 
     def _state(self, guest: Guest) -> dict[str, Any]:
         door = self._rooms.ring().door

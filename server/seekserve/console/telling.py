@@ -51,15 +51,22 @@ def _epoch(monotonic: float) -> float | None:
 def state(
     config: Config, fleet: Fleet, door: Door, guest: Guest, started_at: float
 ) -> dict[str, Any]:
+    return shared(config, fleet, door, started_at) | {
+        "now": time.time(),
+        "side": guest.side,
+        "may_change": guest.may_change,
+        "engines": [engine(one) for one in fleet.engines],
+    }
+
+
+def shared(config: Config, fleet: Fleet, door: Door, started_at: float) -> dict[str, Any]:
+    """What is the same for every guest, and changes seldom."""
     tier = config.tier
     return {
         "version": __version__,
         "tier": tier.tier,
         "started_at": started_at,
-        "now": time.time(),
-        "side": guest.side,
         "door": door,
-        "may_change": guest.may_change,
         "api": config.listen.url,
         "models": _models(config, fleet),
         "classes": [
@@ -68,7 +75,6 @@ def state(
         ],
         "default_class": tier.default_class,
         "currency": tier.prices.currency,
-        "engines": [engine(one) for one in fleet.engines],
     }
 
 

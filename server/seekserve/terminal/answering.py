@@ -73,7 +73,7 @@ async def first_model(at: Site, screen: Plainly) -> str:
     """The first there is. On a terminal it is waited for while its engine starts."""
     ticking = asyncio.create_task(_ticking(screen))
     try:
-        screen.begin()
+        screen.begin("until a model is served")
         while not (found := await models(at)):
             if not screen.live:
                 raise Unanswered(f"{at.name} serves no model yet.", "Ask again when it is ready.")

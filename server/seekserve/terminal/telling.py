@@ -28,8 +28,8 @@ class Plainly:
         self._out, self._notes = out, notes
         self._fresh = True
 
-    def begin(self) -> None:
-        """A question went off."""
+    def begin(self, what: str = "") -> None:
+        """Something is waited for: an answer, or what is named."""
 
     def tick(self) -> None:
         """Some time has passed."""
@@ -81,17 +81,19 @@ class Folding(Plainly):
         self._drawn: list[str] = []
         self._thoughts = ""
         self._begun = self._since = 0.0
+        self._what = ""
         self._waiting = self._thinking = False
 
-    def begin(self) -> None:
+    def begin(self, what: str = "") -> None:
         self._begun, self._waiting = time.monotonic(), True
+        self._what = f"{what}, " if what else ""
 
     def tick(self) -> None:
         if self._thinking:
             now = time.monotonic() - self._since
             self._draw([*self._preview(), f"thinking {seconds(now)}"])
         elif self._waiting and (now := time.monotonic() - self._begun) > SILENT_S:
-            self._draw([f"waiting {now:.1f} s"])
+            self._draw([f"waiting {self._what}{now:.1f} s"])
 
     def piece(self, piece: Piece) -> None:
         self._waiting = False
