@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from seekserve.printing import told
 
 if TYPE_CHECKING:
     from seekserve.terminal.asking import Site
+    from seekserve.terminal.telling import Plainly
     from seekserve.terminal.wishes import Wishes
 
 URL = "http://127.0.0.1:8000"
@@ -26,7 +28,7 @@ STOPPED = 130  # as shells have it for Ctrl-C
 
 def chat(
     url: Annotated[
-        str, typer.Argument(metavar="[URL]", help="The server, as http://HOST:PORT.")
+        str, typer.Argument(metavar="URL", help="The server, as http://HOST:PORT.")
     ] = URL,
     question: Annotated[
         str, typer.Option("-q", "--question", help="Ask this, print the answer, and end.")
@@ -58,41 +60,42 @@ def chat(
     from seekserve.terminal.wishes import Wishes
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with told():
-        at = asking.site(url, secretfiles.chosen(secretfiles.API_KEY, key_file))
-        wants = Wishes(model=model, system=system)
-        interactive = not question and sys.stdin.isatty() and sys.stdout.isatty()
-        if interactive:
-            _converse(at, wants, None if no_history else state_folder() / HISTORY)
-        else:
-            _answer(at, wants, question or _piped())
+    try:
+        with told():
+            at = asking.site(url, secretfiles.chosen(secretfiles.API_KEY, key_file))
+            wants = Wishes(model=model, system=system)
+            if not question and sys.stdin.isatty() and sys.stdout.isatty():
+                _converse(at, wants, None if no_history else state_folder() / HISTORY)
+            else:
+                _answer(at, wants, question or _piped())
+    except KeyboardInterrupt:
+        raise typer.Exit(STOPPED) from None
 
 
 def _converse(at: Site, wants: Wishes, history: Path | None) -> None:
     from seekserve.terminal.lines import History
     from seekserve.terminal.repl import Chat
-    from seekserve.terminal.telling import screen
 
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    try:
-        Chat(at, wants, screen(sys.stdout), History(history)).run()
-    except KeyboardInterrupt:
-        raise typer.Exit(STOPPED) from None
+    Chat(at, wants, _screen(), History(history)).run()
 
 
 def _answer(at: Site, wants: Wishes, question: str) -> None:
     from seekserve.terminal.repl import once
+
+    once(at, wants, _screen(), question)
+
+
+def _screen() -> Plainly:
+    """What the terminal's characters cannot say is a question mark."""
     from seekserve.terminal.telling import screen
 
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    try:
-        once(at, wants, screen(sys.stdout), question)
-    except KeyboardInterrupt:
-        raise typer.Exit(STOPPED) from None
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return screen(sys.stdout)
 
 
 def _piped() -> str:
-    text = sys.stdin.buffer.read(MOST_STDIN + 1)
+    text = b"" if sys.stdin.isatty() else sys.stdin.buffer.read(MOST_STDIN + 1)
     if len(text) > MOST_STDIN:
         raise ConfigError(f"What is piped in is over {MOST_STDIN >> 20} MiB.", "Ask for less.")
     if not text.strip():

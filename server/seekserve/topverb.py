@@ -24,7 +24,7 @@ PLAIN_COLUMNS = 100
 def top(
     urls: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[URL]...", help="Default: the server of this state folder."),
+        typer.Argument(metavar="URL", help="Default: the server of this state folder."),
     ] = None,
     key_file: Annotated[
         Path | None,

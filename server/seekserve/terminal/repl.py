@@ -51,6 +51,8 @@ class Chat:
                 self._act(said)
             except Unfit as error:
                 self._say(str(error))
+            except KeyboardInterrupt:  # once more than it took
+                self._screen.typed()
 
     def _read(self) -> str:
         """What is typed next. Ctrl-C throws away what was begun."""
