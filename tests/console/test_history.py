@@ -6,6 +6,7 @@ import json
 import math
 import random
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,11 @@ vllm:generation_tokens_total_of_others 7
 """
 
 
+def told(history: History) -> dict[str, Any]:
+    page: dict[str, Any] = json.loads(history.page())
+    return page
+
+
 def test_a_page_is_read_over_all_ranks() -> None:
     assert figures(PAGE, 5.0) == Figures(5.0, 2_000_000, 12, 3, 0, 0.75)
     assert figures("", 5.0) == Figures(5.0)
@@ -40,9 +46,19 @@ def test_history_keeps_a_quarter_of_an_hour_and_no_more() -> None:
     history = History()
     for second in range(SPAN + 50):
         history.take(1000.0 + second, {"a": float(second), "b": None})
-    told = history.told()
-    assert (told["step_s"], told["until"]) == (1, 1000.0 + SPAN + 49)
-    assert told["series"] == {"a": [float(n) for n in range(50, SPAN + 50)]}
+    page = told(history)
+    assert (page["step_s"], page["until"]) == (1, 1000.0 + SPAN + 49)
+    assert page["series"] == {"a": [float(n) for n in range(50, SPAN + 50)]}
+
+
+def test_a_page_is_made_once_a_second() -> None:
+    history = History()
+    history.take(1.0, {'a "name"': 1.0})
+    assert history.page() is history.page()
+    before = history.page()
+    history.take(2.0, {'a "name"': 123456.7})
+    assert history.page() is not before
+    assert told(history)["series"] == {'a "name"': [1.0, 123460.0]}
 
 
 def test_a_series_that_begins_late_has_nothing_before() -> None:
@@ -50,7 +66,7 @@ def test_a_series_that_begins_late_has_nothing_before() -> None:
     history.take(1.0, {"a": 1.0})
     history.take(2.0, {"a": None, "late": 2.5})
     history.take(3.0, {"a": 3.0, "late": 3.5})
-    assert history.told()["series"] == {"a": [1.0, None, 3.0], "late": [None, 2.5, 3.5]}
+    assert told(history)["series"] == {"a": [1.0, None, 3.0], "late": [None, 2.5, 3.5]}
 
 
 def test_seconds_that_were_missed_are_gaps_and_no_shift() -> None:
@@ -58,11 +74,11 @@ def test_seconds_that_were_missed_are_gaps_and_no_shift() -> None:
     history.take(10.0, {"a": 1.0})
     history.take(11.02, {"a": 2.0})
     history.take(14.0, {"a": 5.0})
-    assert history.told()["series"]["a"] == [1.0, 2.0, None, None, 5.0]
+    assert told(history)["series"]["a"] == [1.0, 2.0, None, None, 5.0]
     history.take(10_000_000.0, {"a": 6.0})  # a clock that was set
-    assert history.told()["series"]["a"][-2:] == [None, 6.0]
+    assert told(history)["series"]["a"][-2:] == [None, 6.0]
     history.take(9.0, {"a": 7.0})
-    assert history.told()["series"]["a"][-2:] == [6.0, 7.0]
+    assert told(history)["series"]["a"][-2:] == [6.0, 7.0]
 
 
 def test_what_is_gone_for_long_is_forgotten() -> None:
@@ -70,7 +86,7 @@ def test_what_is_gone_for_long_is_forgotten() -> None:
     history.take(1.0, {"kv:engine-0": 0.5, "a": 1.0})
     for second in range(2, 8):
         history.take(float(second), {"a": 1.0})
-    assert set(history.told()["series"]) == {"a"}
+    assert set(told(history)["series"]) == {"a"}
 
 
 def test_there_are_so_many_series_at_most() -> None:
@@ -98,7 +114,7 @@ def test_all_that_is_kept_takes_less_than_ten_megabytes() -> None:
     tracemalloc.stop()
     assert len(history) == MOST and len(happenings) == MOST_EVENTS
     assert held < 10e6, f"{held / 1e6:.1f} MB"
-    assert len(json.dumps(history.told())) < 10e6
+    assert len(history.page()) < 10e6
 
 
 def test_rates_follow_the_engines_counters() -> None:

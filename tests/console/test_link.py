@@ -11,7 +11,6 @@ from rich.console import Console as Terminal
 from typer.testing import CliRunner
 
 from seekserve.cli import cli
-from seekserve.config import load
 from seekserve.gateway import keyfile
 from seekserve.screen import Screen
 from seekserve.settings import Listen
@@ -19,16 +18,16 @@ from seekserve.settings import Listen
 LINK = ("http://127.0.0.1:8000/console", "http://127.0.0.1:8000/console#pass=s3cret")
 
 
-def banner(tmp_path: Path, terminal: bool) -> str:
+def linked(terminal: bool) -> str:
     page = io.StringIO()
     screen = Screen(Terminal(file=page, force_terminal=terminal, width=200))
-    screen.banner(load("demo", listen={}, state_dir=tmp_path), 8000, ["m"], LINK)
+    screen.linked(*LINK)
     return page.getvalue()
 
 
-def test_a_person_is_shown_the_link_and_a_file_is_not(tmp_path: Path) -> None:
-    assert LINK[1] in banner(tmp_path, terminal=True)
-    told = banner(tmp_path, terminal=False)
+def test_a_person_is_shown_the_link_and_a_file_is_not() -> None:
+    assert LINK[1] in linked(terminal=True)
+    told = linked(terminal=False)
     assert "s3cret" not in told
     assert LINK[0] in told and "seekserve console" in told
 

@@ -76,7 +76,7 @@ class Desk:
         return told(self.state(_guest(request)))
 
     async def _told_history(self, request: Request) -> Response:
-        return told(self.history.told())
+        return Response(self.history.page(), headers=_own({"content-type": "application/json"}))
 
     async def _told_live(self, request: Request) -> Response:
         guest = _guest(request)

@@ -35,6 +35,7 @@ from seekserve.gateway import ledgerfile
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.closing import Closing
 from seekserve.gateway.keys import Keyring
+from seekserve.gateway.ledger import BILLED
 from seekserve.gateway.record import CLIENT_GONE, Trace, trace_of
 from seekserve.log import Log
 from seekserve.plan.wish import Plan
@@ -91,7 +92,7 @@ class Console:
 
     def over(self, trace: Trace) -> None:
         """A request is over."""
-        if trace.key_class and trace.route not in ("console", "other"):
+        if trace.route in BILLED:
             status = trace.status or CLIENT_GONE
             refused = bool(trace.reason) and (400 <= status < CLIENT_GONE or status == 503)
             self._tally.over(trace.key_class, refused, trace.tokens)
