@@ -18,7 +18,7 @@ from tests.support import PATIENCE_S, FakeEngine, fake_engine, free_port, withou
 from tests.terminal.window import Window, mode, needs_tmux, window
 
 pytestmark = pytest.mark.xdist_group("chat")  # one server for all of them
-SLOW = "fault:slow tokens=40 interval=0.05"
+PAUSED = "fault:pause wait=2"
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +54,17 @@ def rests(engine: FakeEngine) -> None:
 @needs_tmux
 def test_an_answer_streams_and_its_thinking_folds(url: str, tmp_path: Path) -> None:
     with chatting(url, tmp_path) as at:
-        at.ask(SLOW)
-        at.shows("thinking ", " w5 w6")
+        at.ask(PAUSED)
+        at.shows("thinking ", " w0 w1")
         styled = at.screen(styled=True)
-        assert re.search(r"\x1b\[2m[^\x1b]* w3 w4[^\x1b]*thinking", styled), styled
-        at.shows(" w20 w21", "thought for")
-        page = at.shows("first token", "12 in (8 cached)", "6 out (3 thinking)")
-        assert " w3 w4" not in page and "thinking 1" not in page
+        assert re.search(r"\x1b\[2m[^\x1b]* w0 w1[^\x1b]*thinking", styled), styled
+        page = at.shows(
+            " w3 w4 w5", "thought for", "first token", "12 in (8 cached)", "6 out (3 thinking)"
+        )
+        assert " w0 w1" not in page and "thinking 1" not in page
         assert "\x1b[2mthought for" in at.screen(styled=True)
         at.ask("/thoughts")
-        at.shows(" w3 w4")
+        at.shows(" w0 w1 w2")
 
 
 @needs_tmux
@@ -141,7 +142,7 @@ def test_a_window_that_changes_its_size(url: str, tmp_path: Path) -> None:
         at.ask("fault:slow tokens=80 interval=0.04")
         at.shows("thinking ", " w14 w15")
         at.resize(40, 20)
-        at.shows(" w25")
+        at.until(lambda page: " w25" in page or " w41" in page, "more of it")
         at.resize(90, 30)
         page = at.shows(" w78 w79", "first token")
         assert (
