@@ -71,9 +71,7 @@ async def load(server: Served, own: str) -> AsyncIterator[None]:
             "/v1/chat/completions", json=wrong, headers={"authorization": f"Bearer {keys[1]}"}
         )
         pauses = (0.2, 0.5, 1.0)
-        work = [
-            asyncio.create_task(tenant(client, *one)) for one in zip(keys, pauses, strict=True)
-        ]
+        work = [asyncio.create_task(tenant(client, *one)) for one in zip(keys, pauses, strict=True)]
         try:
             yield
         finally:
