@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from tests.browsing import visit
+from tests.browsing import PHONE, visit
+from tests.console.browser.axe import judged
 from tests.console.browser.conftest import House
-from tests.console.browser.test_views import VIEWS, life
+from tests.console.browser.test_views import OVER, VIEWS, life
 from tests.console.doors import bearer, doors
 from tests.support import config, fake_engine
 
@@ -54,7 +55,7 @@ async def test_hostile_words_of_the_server_are_words(house: House) -> None:
         answer = await route.fetch()
         await route.fulfill(response=answer, json=spoilt(await answer.json()))
 
-    async with house.operator() as guest:
+    async with house.operator(viewport=PHONE) as guest:
         await guest.page.route("**/console/api/*", told)
         await guest.page.route("**/console/api/live", live)
         page = await guest.open()
@@ -64,6 +65,8 @@ async def test_hostile_words_of_the_server_are_words(house: House) -> None:
             if view != "playground":
                 await expect(where).to_contain_text("<img src=x onerror=alert(3)>")
             await nothing_made(page)
+            assert await judged(page) == [], view
+            assert await page.evaluate(OVER) <= 0, f"{view} is too wide"
         guest.quiet()
 
 

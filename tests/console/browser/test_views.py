@@ -11,7 +11,7 @@ from tests.console.browser.conftest import House
 from tests.console.doors import bearer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-VIEWS = ("overview", "plan", "playground", "tenants", "events")
+VIEWS = ("overview", "plan", "playground", "events")
 FIRST = {
     "overview": "Tokens per second",
     "plan": "engine-0",
@@ -87,6 +87,7 @@ async def test_all_by_keyboard(house: House) -> None:
         await reach("Code", "Shift+Tab")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("dialog")).to_be_visible()
+        assert await judged(page) == []
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("dialog")).to_have_count(0)
         await expect(page.locator(":focus")).to_have_text("Code")
@@ -105,3 +106,10 @@ async def test_the_theme_is_turned_and_kept(house: House) -> None:
         await expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
         assert await page.evaluate(ground) == dark
         guest.quiet()
+
+
+async def test_the_judge_is_awake(house: House) -> None:
+    async with house.stranger() as guest:
+        await guest.page.set_content("<html lang=en><title>x</title><main><button></button></main>")
+        (found,) = await judged(guest.page)
+        assert found.startswith("button-name")
