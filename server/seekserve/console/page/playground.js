@@ -55,7 +55,7 @@ function made(ctx, by) {
     if (on) node.dataset.open = "";
     else delete node.dataset.open;
     more.setAttribute("aria-expanded", String(on));
-    say(more, on ? "Back to the chat" : "Settings");
+    say(more, on ? "Chat" : "Settings");
   }
 
   /** The key to ask with: an operator's own is one for the API too; the pass of the console is none. */
