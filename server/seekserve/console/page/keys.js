@@ -22,7 +22,7 @@ export function table(keys, { spent, act, may, currency }) {
       h("bdi", { class: "name" }, key.name), h("span", { class: COLOURS[key.state] }, key.state), key.scope ?? "client", key.class ?? "default",
       key.models.length ? h("bdi", {}, key.models.join(", ")) : "all", limits(key), budget(spent(key.name), key.monthly_budget, currency),
       key.expires_at ? moment(Date.parse(key.expires_at) / 1000) : "never",
-      [h("code", {}, key.begins_with), key.old_until ? h("div", { class: "dim note" }, `the old one until ${moment(Date.parse(key.old_until) / 1000)}`) : null], actions(key),
+      [h("code", {}, key.begins_with), key.old_until && key.state === "active" ? h("div", { class: "dim note" }, `the old one until ${moment(Date.parse(key.old_until) / 1000)}`) : null], actions(key),
     ];
     return h("tr", { "data-state": key.state }, cells.map((cell, place) => h("td", { "data-name": COLUMNS[place] }, h("div", {}, cell))));
   });
