@@ -52,7 +52,7 @@ async def listening(server: Served) -> None:
 def engines(server: Served) -> set[int]:
     """The processes that run the model, not those that serve it."""
     names = {pid: Path(f"/proc/{pid}/comm").read_text() for pid in children(server.process.pid)}
-    return {pid for pid, name in names.items() if "EngineCore" in name}
+    return {pid for pid, name in names.items() if "EngineCor" in name}
 
 
 async def test_an_engine_comes_up_is_killed_and_comes_again(browser: Browser) -> None:

@@ -11,7 +11,7 @@ from tests.console.browser.conftest import House
 from tests.console.doors import bearer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-VIEWS = ("overview", "plan", "playground", "events")
+VIEWS = ("overview", "plan", "playground", "tenants", "events")
 FIRST = {
     "overview": "Tokens per second",
     "plan": "engine-0",
