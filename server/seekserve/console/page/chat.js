@@ -106,3 +106,12 @@ export function speed({ first, last, usage }) {
 }
 
 export const cached = (usage) => usage?.prompt_cache_hit_tokens ?? usage?.prompt_tokens_details?.cached_tokens ?? null;
+
+/** Whether a call's arguments came whole. */
+export function whole(text) {
+  try {
+    return Boolean(JSON.parse(text));
+  } catch {
+    return false;
+  }
+}

@@ -44,8 +44,8 @@ class Unfit extends Error {
 export function knobs() {
   const model = choice([]);
   const system = h("textarea", { rows: 2, placeholder: "None" });
-  const thinks = choice([["", "as the model does"], ["enabled", "on"], ["disabled", "off"]]);
-  const effort = choice([["", "as the model does"], ["low", "low"], ["high", "high"], ["max", "max"]]);
+  const thinks = choice([["", "default"], ["enabled", "on"], ["disabled", "off"]]);
+  const effort = choice([["", "default"], ["low", "low"], ["high", "high"], ["max", "max"]]);
   const numbers = NUMBERS.map(([name, words, range]) => [name, h("input", { type: "number", inputmode: "decimal", placeholder: "default", ...range }), words]);
   const stops = h("textarea", { rows: 1, placeholder: "None", class: "mono" });
   const form = choice([["", "text"], ["json_object", "JSON object"], ["json_schema", "JSON by a schema"]]);

@@ -1,9 +1,9 @@
 // Talking to the models, over the same API and by the same keys as any client. A conversation lives in
 // this page's memory alone, and there until the page is closed or somebody else signs in.
 
-import { button, copying, fill, h, say, trouble } from "./dom.js";
-import { LANGUAGES } from "./calls.js";
-import { answer, ask, messages } from "./chat.js";
+import { button, fill, h, say, trouble } from "./dom.js";
+import { code } from "./code.js";
+import { answer, ask, messages, whole } from "./chat.js";
 import { example, knobs } from "./knobs.js";
 import { shown } from "./turns.js";
 
@@ -55,7 +55,7 @@ function made(ctx, by) {
     if (on) node.dataset.open = "";
     else delete node.dataset.open;
     more.setAttribute("aria-expanded", String(on));
-    say(more, on ? "Back to the chat" : "Settings");
+    say(more, on ? "Chat" : "Settings");
   }
 
   /** The key to ask with: an operator's own is one for the API too; the pass of the console is none. */
@@ -238,30 +238,6 @@ function made(ctx, by) {
       };
     },
   };
-}
-
-function whole(text) {
-  try {
-    return Boolean(JSON.parse(text));
-  } catch {
-    return false;
-  }
-}
-
-/** A call as a program, to copy. */
-function code(body) {
-  const shownText = h("pre", { tabindex: 0, "aria-label": "Program" });
-  const tabs = LANGUAGES.map(([name, written]) => h("button", { type: "button", class: "quiet", on: { click: () => turn(name, written) } }, name));
-  const turn = (name, written) => {
-    say(shownText, written(body, location.origin));
-    tabs.forEach((tab) => tab.setAttribute("aria-pressed", String(tab.textContent === name)));
-  };
-  const dialog = h("dialog", { class: "broad", "aria-label": "The call as a program", on: { close: () => dialog.remove() } },
-    h("div", { class: "panel stack" }, h("div", { class: "row" }, tabs, h("span", { class: "acts" }, copying("Copy", () => shownText.textContent), button("Close", () => dialog.close(), { class: "quiet" }))),
-      shownText, h("p", { class: "dim note" }, "The key is read from SEEKSERVE_API_KEY.")));
-  turn(...LANGUAGES[0]);
-  document.body.append(dialog);
-  dialog.showModal();
 }
 
 export const view = { name: "playground", title: "Playground", open };

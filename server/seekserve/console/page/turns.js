@@ -92,7 +92,7 @@ function folded() {
       put = turn.reasoning.length;
       if (turn.thought !== null) text.end();
       const spent = ((turn.thought ?? performance.now()) - turn.first) / 1000;
-      say(words, turn.thought === null ? `Thinking … ${spent.toFixed(1)} s` : `Thought for ${spent.toFixed(1)} s`);
+      say(words, turn.thought === null ? `Thinking … ${spent.toFixed(1)} s` : `Thought for ${spent < 0.1 ? seconds(spent) : `${spent.toFixed(1)} s`}`);
     },
   };
 }
