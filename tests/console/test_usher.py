@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from seekserve.console.pages import FOLDER
 from seekserve.gateway import keyfile
 from seekserve.gateway.keys import Key, Scope, mint, new_id
 from tests.console.doors import TOKEN, Doors, bearer, doors
@@ -166,6 +167,9 @@ async def test_the_page_is_guarded_and_cached(local: Doors) -> None:
     assert data.headers["cache-control"] == "no-store"
     assert data.headers["content-security-policy"] == policy
     assert (await local.api.post("/console")).status_code == 405
+    for path in (FOLDER / "vendor").iterdir():
+        kept = await local.api.get(f"/console/vendor/{path.name}")
+        assert kept.content == path.read_bytes(), path.name
     slash = await local.api.get("/console/")
     assert (slash.status_code, slash.headers["location"]) == (308, "/console")
 
