@@ -70,6 +70,7 @@ const known = (value) => value !== null && value !== undefined;
 function apart(planned, actual) {
   if (!planned || !known(actual)) return h("td", { class: "num" }, "–");
   const off = (actual - planned) / planned;
-  const words = `${off > 0 ? "+" : off < 0 ? "−" : ""}${Math.abs(off * 100).toFixed(1)} %`;
+  const size = Math.abs(off * 100).toFixed(1);
+  const words = `${Number(size) === 0 ? "" : off > 0 ? "+" : "−"}${size} %`;
   return h("td", { class: `num ${Math.abs(off) > FAR ? "warn" : "good"}` }, words);
 }

@@ -51,7 +51,7 @@ export function plot(store, { title, lines, format, top = 1, stacked = false }) 
       padding: [8, 18, 0, 0],
       scales: {
         x: { time: true, range: () => [store.now() - span(), store.now()] },
-        y: { range: (_, low, high) => [0, Math.max(top, (high ?? 0) * 1.1)] },
+        y: { range: (_, low, high) => [0, high > top ? high * 1.1 : top] },
       },
       axes: [
         { ...axis, space: 60, size: 20, values: (_, ticks) => ticks.map((at) => clock(at).slice(0, ticks[0] % 60 || ticks[1] % 60 ? 8 : 5)) },
