@@ -23,7 +23,7 @@ from playwright.async_api import (
     expect,
 )
 
-PATIENCE_MS = 6_000
+PATIENCE_MS = 20_000
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));"""
