@@ -152,6 +152,12 @@ def serve(
             "loopback SEEKSERVE_OPS_TOKEN must be set. Everything else is on STATE_DIR/ops.sock alone.",
         ),
     ] = "",
+    no_console: Annotated[
+        bool,
+        typer.Option(
+            "--no-console", help="Without the Console: the operators' page /console and its data."
+        ),
+    ] = False,
     update_models: Annotated[
         bool,
         typer.Option(
@@ -190,6 +196,7 @@ def serve(
                     "tls_cert": tls_cert,
                     "tls_key": tls_key,
                     "drain_s": drain,
+                    "console": not no_console,
                 },
                 log_format=log_format,
                 state_dir=folder,

@@ -12,7 +12,7 @@ from rich.table import Table
 from seekserve.gateway.keys import PREFIX, Key
 
 LIMITS = ("req/min", "tokens/min", "at once", "budget/month")
-COLUMNS = ("name", "state", "class", "models", *LIMITS, "expires")
+COLUMNS = ("name", "state", "class", "scope", "models", *LIMITS, "expires")
 _COLOURS = {"active": "green", "expired": "yellow", "revoked": "red"}
 
 
@@ -59,6 +59,7 @@ def _row(key: Key, now: datetime) -> tuple[str, ...]:
         escape(key.name),
         f"[{_COLOURS[state]}]{state}[/]",
         escape(key.class_name) or "(the tier's default)",
+        key.scope,
         escape(", ".join(key.models)) or "all",
         *(_limit(v) for v in (key.requests_per_min, key.tokens_per_min, key.concurrency)),
         "-" if key.monthly_budget is None else f"{key.monthly_budget:,.2f}",

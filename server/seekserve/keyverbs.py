@@ -17,7 +17,7 @@ from seekserve.config import read_tier, state_folder
 from seekserve.errors import ConfigError
 from seekserve.gateway import keychanges, keyfile
 from seekserve.gateway.keychanges import Keys
-from seekserve.gateway.keys import Key, mint, new_id
+from seekserve.gateway.keys import Key, Scope, mint, new_id
 from seekserve.printing import Json, data, printed, told
 from seekserve.settings import Tier
 
@@ -43,6 +43,12 @@ def add(
             "--class", metavar="NAME", help="A class of the tier. Default: the tier's own."
         ),
     ] = "",
+    scope: Annotated[
+        Scope,
+        typer.Option(
+            help="client, or operator: it opens the Console too, and may change keys there."
+        ),
+    ] = "client",
     models: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME,...", help="The only models it is for. Default: all."),
@@ -70,6 +76,7 @@ def add(
         _known_class(class_name, tier)
         asked = {
             "class_name": class_name,
+            "scope": scope,
             "models": [one.strip() for more in models or () for one in more.split(",")],
             "requests_per_min": requests_per_min,
             "tokens_per_min": tokens_per_min,

@@ -19,6 +19,7 @@ from seekserve.api.ops import Ops
 from seekserve.api.opsactions import Actions
 from seekserve.api.opskeys import KeyDesk
 from seekserve.config import Config
+from seekserve.console.room import Console
 from seekserve.errors import Refusal, StartError, UnknownName
 from seekserve.gateway.guard import OF_THE_TOKEN, Guard
 from seekserve.gateway.keys import Keyring
@@ -27,7 +28,14 @@ from seekserve.log import Log
 from seekserve.metrics import Metrics
 
 
-def build(ops: Ops, actions: Actions, keys: KeyDesk, log: Log, unseen: Metrics) -> Starlette:
+def build(
+    ops: Ops,
+    actions: Actions,
+    keys: KeyDesk,
+    log: Log,
+    unseen: Metrics,
+    console: Console | None = None,
+) -> Starlette:
     """For ops.sock: whoever can open that may do everything. Its requests are counted on `unseen`."""
     changes = [
         Route("/engines", ops.engines, methods=["GET"]),
@@ -39,15 +47,24 @@ def build(ops: Ops, actions: Actions, keys: KeyDesk, log: Log, unseen: Metrics) 
         Route("/keys/{name}/rotate", keys.rotate, methods=["POST"]),
         Route("/keys/{name}/revoke", keys.revoke, methods=["POST"]),
     ]
-    return _app([*_reading(ops), *changes], [_tracing(log, unseen)])
+    layers = [_tracing(log, unseen)]
+    if console:
+        changes.append(Route("/console", console.link, methods=["GET"]))
+        layers.append(console.on_socket())
+    return _app([*_reading(ops), *changes], layers)
 
 
-def scrape(ops: Ops, config: Config, log: Log, unseen: Metrics) -> Starlette:
-    """For --ops: reading alone. Without a token only this machine's own programs, no web page."""
+def scrape(
+    ops: Ops, config: Config, log: Log, unseen: Metrics, console: Console | None = None
+) -> Starlette:
+    """For --ops: reading alone, but for who signs in to the Console. Without a token only this machine's
+    own programs, no web page.
+    """
     hashes = (config.ops_token,) if config.ops_token else ()
     ring = Keyring(hashes, door="closed" if hashes else "local")
     guard = Middleware(Guard, ring=lambda: ring, tier=config.tier, words=OF_THE_TOKEN)
-    return _app(_reading(ops), [_tracing(log, unseen), guard])
+    usher = [console.on_port()] if console else []
+    return _app(_reading(ops), [_tracing(log, unseen), *usher, guard])
 
 
 def _reading(ops: Ops) -> list[Route]:

@@ -206,7 +206,8 @@ class Tier(Frozen):
 
 class Listen(Frozen):
     """Where the server listens, and how long it waits for clients: for a head (`head_s`), for one that
-    does not read (`unread_s`), and when it stops for what still runs (`drain_s`).
+    does not read (`unread_s`), and when it stops for what still runs (`drain_s`). `console` is whether
+    operators have their page.
     """
 
     host: str = "127.0.0.1"
@@ -220,12 +221,20 @@ class Listen(Frozen):
     connections: Positive = 4096
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    console: bool = True
 
     @model_validator(mode="after")
     def certificate_whole(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("--tls-cert and --tls-key go together: a certificate and its key")
         return self
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches it."""
+        every = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+        host = every.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
+        return f"http{'s' if self.tls_cert else ''}://{host}:{self.port}"
 
     @property
     def loopback(self) -> bool:

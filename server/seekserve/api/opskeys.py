@@ -19,7 +19,7 @@ from seekserve.complaints import complaints
 from seekserve.errors import ClientLeft, ConfigError
 from seekserve.gateway import keychanges, keyfile
 from seekserve.gateway.keychanges import Keys
-from seekserve.gateway.keys import Key, mint, new_id
+from seekserve.gateway.keys import Key, Scope, mint, new_id
 from seekserve.gateway.record import trace_of
 from seekserve.keypages import plain
 from seekserve.log import Log
@@ -33,6 +33,7 @@ class NewKey(Frozen):
 
     name: str
     class_name: str = Field("", alias="class")
+    scope: Scope = "client"
     models: tuple[str, ...] = ()
     requests_per_min: int | None = None
     tokens_per_min: int | None = None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from seekserve.engine.exposition import UNTOLD, figures
 from seekserve.engine.probe import Probe
 from seekserve.engine.vigil import IDLE_S, LEAST_S, MOST_S, Seen, Vigil, look_of
 
@@ -35,7 +36,7 @@ USUAL = Pace()
 
 
 class Watch:
-    """`seen` is what its users know; `doubt` makes it look at once."""
+    """`seen` is what its users know; `doubt` makes it look at once. `figures` are those of the last look."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Watch:
         self._probe, self._model, self._seen, self._youngest = probe, model, seen, youngest
         self._pace = pace
         self._looked_at = 0.0
+        self.figures = UNTOLD
         self._doubted = asyncio.Event()
 
     def doubt(self) -> None:
@@ -78,6 +80,7 @@ class Watch:
     async def _taken(self, vigil: Vigil) -> bool:
         """One look, and whether it should be asked for a token after it."""
         alive, page = await asyncio.gather(self._probe.alive(), self._probe.metrics())
+        self.figures = figures(page, time.monotonic())
         return vigil.take(look_of(alive, page), self._seen(), time.monotonic())
 
     async def _amiss(self, vigil: Vigil) -> str:
