@@ -44,6 +44,7 @@ def build(
         Route("/engines/{name}/restart", actions.restart, methods=["POST"]),
         Route("/keys", keys.listed, methods=["GET"]),
         Route("/keys", keys.add, methods=["POST"]),
+        Route("/keys/{name}/change", keys.change, methods=["POST"]),
         Route("/keys/{name}/rotate", keys.rotate, methods=["POST"]),
         Route("/keys/{name}/revoke", keys.revoke, methods=["POST"]),
     ]
