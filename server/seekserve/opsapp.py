@@ -7,6 +7,7 @@ what a scrape reads, never what changes anything.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,6 +27,11 @@ from seekserve.gateway.keys import Keyring
 from seekserve.gateway.trace import Tracing
 from seekserve.log import Log
 from seekserve.metrics import Metrics
+
+LISTED = "README.md lists what is."
+READ_ALONE = (
+    f"This port is for scrapes: what changes anything is on STATE_DIR/ops.sock only. {LISTED}"
+)
 
 
 def build(
@@ -65,7 +71,7 @@ def scrape(
     ring = Keyring(hashes, door="closed" if hashes else "local")
     guard = Middleware(Guard, ring=lambda: ring, tier=config.tier, words=OF_THE_TOKEN)
     usher = [console.on_port()] if console else []
-    return _app(_reading(ops), [_tracing(log, unseen), *usher, guard])
+    return _app(_reading(ops), [_tracing(log, unseen), *usher, guard], READ_ALONE)
 
 
 def _reading(ops: Ops) -> list[Route]:
@@ -82,8 +88,9 @@ def _tracing(log: Log, unseen: Metrics) -> Middleware:
     return Middleware(Tracing, metrics=unseen, log=log)
 
 
-def _app(routes: list[Route], middleware: list[Middleware]) -> Starlette:
-    told = {StartError: _unwilling, Refusal: _refused, HTTPException: _no_route}
+def _app(routes: list[Route], middleware: list[Middleware], elsewhere: str = LISTED) -> Starlette:
+    no_route = partial(_no_route, elsewhere)
+    told = {StartError: _unwilling, Refusal: _refused, HTTPException: no_route}
     return Starlette(routes=routes, middleware=middleware, exception_handlers=told)
 
 
@@ -99,8 +106,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": {"message": error.message, "todo": ""}}, error.status)
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
+async def _no_route(elsewhere: str, request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     where = f"{request.method} {request.scope['path'][:120]}"
-    told = {"message": f"{where} is not served here.", "todo": "README.md lists what is."}
+    told = {"message": f"{where} is not served here.", "todo": elsewhere}
     return JSONResponse({"error": told}, error.status_code, error.headers)

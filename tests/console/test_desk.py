@@ -99,6 +99,7 @@ async def test_a_key_is_made_used_rotated_and_revoked(closed: Gate, tmp_path: Pa
     turned = await closed.client.post("/console/api/keys/ann/rotate", json=asked)
     assert turned.status_code == 200 and turned.json()["key"] != text
     assert (await closed.client.get("/v1/models", headers=bearer(text))).status_code == 401
+    assert [one["key"] for one in await events(closed, "refused")] == ["ann"], "who goes on with it"
     assert keyfile.read(tmp_path / keyfile.NAME).keys[0].scope == "operator"
     terms = {"concurrency": 2, "class": None}
     changed = await closed.client.post("/console/api/keys/ann/change", json=terms)

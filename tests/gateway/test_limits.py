@@ -131,7 +131,7 @@ async def test_a_place_comes_back_by_every_road() -> None:
 
     async def holding(ending: BaseException | None) -> None:
         async with caps.held(scope_of(one)):
-            with pytest.raises(RateLimited, match="runs 1 requests, and may run 1 at once"):
+            with pytest.raises(RateLimited, match="runs 1 request, and may run 1 at once"):
                 async with caps.held(scope_of(one)):
                     raise AssertionError
             if ending:

@@ -62,7 +62,8 @@ class KeyWatch:
         await self._look(await asyncio.to_thread(keyfile.stamp, self._path))
         if self._fault:
             raise ConfigError(
-                self._fault, f"The {len(self.ring)} keys from before stay in force. Mend the file."
+                self._fault,
+                f"The keys from before stay in force ({len(self.ring)}). Mend the file.",
             )
         return _changes(before, {key.id: key for key in self.ring.keys})
 
