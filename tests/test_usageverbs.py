@@ -17,9 +17,9 @@ from typer.testing import CliRunner, Result
 from seekserve.cli import cli
 from seekserve.errors import ConfigError
 from seekserve.gateway import ledgerfile
+from seekserve.gateway.accounts import moment
 from seekserve.gateway.ledgerfile import FILE, opened
 from seekserve.gateway.rows import Row, write
-from seekserve.usageverbs import moment
 
 DAY_S = 86_400
 NOW = 1_783_000_000.0  # 2026-07-02 13:46 UTC

@@ -1,6 +1,7 @@
 """The application as a value. Read this first: it is the whole server on one page.
 
-A request walks: Front (the configuration in force) -> Tracing (id, clock) -> Guard (key) -> LastOrders
+A request walks: Front (the configuration in force) -> Tracing (id, clock) -> Usher (the Console, which is
+operators') -> Guard (key) -> LastOrders
 (nothing new while the server stops) -> Straight (the generation routes; FastAPI has the rest) -> api
 (body, dialect) -> Relay (place, engine, bytes). The lifespan starts the engines and returns at once, so
 that /health/live is green while /health/ready still says which stage each engine is in. Beside it stands
@@ -10,7 +11,7 @@ what operators use (`opsapp`), which clients cannot reach.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,17 +29,20 @@ from seekserve.api.opsactions import Actions
 from seekserve.api.opskeys import KeyDesk
 from seekserve.api.straight import Endpoint, Straight
 from seekserve.config import Config
+from seekserve.console.room import Console, Rooms
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.rolling import renewed
 from seekserve.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
 from seekserve.gateway import keyfile
 from seekserve.gateway.closing import Closing, LastOrders
 from seekserve.gateway.guard import Guard
-from seekserve.gateway.record import trace_of
+from seekserve.gateway.record import Trace, trace_of
 from seekserve.gateway.trace import Tracing
 from seekserve.house import House
 from seekserve.log import Log
 from seekserve.metrics import Metrics, Reading
+from seekserve.plan.detect import Machine, detect
+from seekserve.plan.wish import Plan
 from seekserve.reloading import Reloading, Renewal
 
 
@@ -55,7 +59,8 @@ class Front:
 
 class Apps(NamedTuple):
     """What clients are served; what operators are, on the socket and (reading alone) over TCP; and what
-    SIGHUP does. The API's lifespan is the server's. `watch` adds gauges of what was made beside them.
+    SIGHUP does. The API's lifespan is the server's. `watch` adds gauges of what was made beside them;
+    `console` is None where none is wanted.
     """
 
     api: Front
@@ -63,6 +68,7 @@ class Apps(NamedTuple):
     scrape: Starlette
     hangup: Callable[[], Awaitable[None]]
     watch: Callable[[Callable[[], Iterable[Reading]]], None]
+    console: Console | None
 
 
 def build(
@@ -71,40 +77,49 @@ def build(
     log: Log,
     closing: Closing | None = None,
     renewal: Renewal | None = None,
+    plan: Callable[[], Plan | None] = lambda: None,
+    look: Callable[[], Machine] = detect,
 ) -> Apps:
     """Everything wired, nothing started: the server starts with the lifespan. `renewal` says how the
-    configuration is read anew, and engines are made by it. Raises StartError.
+    configuration is read anew, and engines are made by it; `plan` what they were planned to be, where
+    they were; `look` sees this machine's devices. Raises StartError.
     """
     house = House(config, fleet, log, closing or Closing())
+    changes = KeyDesk(config.state_dir / keyfile.NAME, log, house.keys.reload)
+    gate, ring = house.gateway.admission, lambda: house.keys.ring
+    rooms = Rooms(fleet, gate, ring, changes, house.closing, log, plan, look)
+    console = Console(config, rooms) if config.listen.console else None
     desk = ops.Ops(fleet, house.metrics, config, lambda: house.keys.ring.door, house.closing)
-    front = Front(_api(house, desk, config))
+    front = Front(_api(house, desk, console, config))
 
     def adopt(new: Config) -> None:
         house.adopt(new)
         desk.adopt(new)
-        front.app = _api(house, desk, new)
+        if console:
+            console.adopt(new)
+        front.app = _api(house, desk, console, new)
 
     reloading = Reloading(config, house.keys.reload, renewal, adopt)
     actions = Actions(fleet, log, reload=reloading, restart=partial(renewed, fleet))
     house.metrics.watch(actions.gauges)
-    changes = KeyDesk(config.state_dir / keyfile.NAME, log, house.keys.reload)
     return Apps(
         api=front,
-        ops=opsapp.build(desk, actions, changes, log, Metrics(_unseen())),
-        scrape=opsapp.scrape(desk, config, log, Metrics(_unseen())),
+        ops=opsapp.build(desk, actions, changes, log, Metrics(_unseen()), console),
+        scrape=opsapp.scrape(desk, config, log, Metrics(_unseen()), console),
         hangup=actions.hangup,
         watch=house.metrics.watch,
+        console=console,
     )
 
 
-def _api(house: House, desk: ops.Ops, config: Config) -> FastAPI:
+def _api(house: House, desk: ops.Ops, console: Console | None, config: Config) -> FastAPI:
     """The clients' side, by one configuration."""
     rooms = (house.fleet, house.gateway, config.tier)
     chats, answers = openai.OpenAI(*rooms), responses.Responses(*rooms)
     messages, vectors = anthropic.Anthropic(*rooms), embeddings.Embeddings(*rooms)
     hot = openai.straight(chats) | responses.straight(answers) | anthropic.straight(messages)
     hot |= embeddings.straight(vectors)
-    app = _framed(house, config, hot)
+    app = _framed(house, console, config, hot)
     for router in (
         openai.router(chats),
         responses.router(answers),
@@ -119,10 +134,12 @@ def _api(house: House, desk: ops.Ops, config: Config) -> FastAPI:
     return app
 
 
-def _framed(house: House, config: Config, hot: Mapping[str, Endpoint]) -> FastAPI:
+def _framed(
+    house: House, console: Console | None, config: Config, hot: Mapping[str, Endpoint]
+) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with house.open():
+        async with house.open(), console.open() if console else nullcontext():
             yield
 
     return FastAPI(
@@ -136,10 +153,11 @@ def _framed(house: House, config: Config, hot: Mapping[str, Endpoint]) -> FastAP
                 metrics=house.metrics,
                 log=house.log,
                 shapes=anthropic.shape,
-                settled=house.settle,
+                settled=_settling(house, console),
                 enter=house.enter,
                 dues={name: one.ttft_target_s for name, one in config.tier.classes.items()},
             ),
+            *([console.on_api()] if console else []),
             Middleware(Guard, ring=lambda: house.keys.ring, tier=config.tier),
             Middleware(LastOrders, closing=house.closing),
             Middleware(Straight, endpoints=hot),
@@ -150,6 +168,18 @@ def _framed(house: House, config: Config, hot: Mapping[str, Endpoint]) -> FastAP
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # a redirect is made of the Host header, which is the client's
     )
+
+
+def _settling(house: House, console: Console | None) -> Callable[[Trace, float], None]:
+    """What becomes of a request that is over."""
+    if console is None:
+        return house.settle
+
+    def settle(trace: Trace, total_s: float) -> None:
+        house.settle(trace, total_s)
+        console.over(trace)
+
+    return settle
 
 
 def _unseen() -> CollectorRegistry:

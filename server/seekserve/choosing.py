@@ -121,7 +121,7 @@ def launching(
             "seekserve plan prints each node's command: start them, and attach with --engine URL.",
         )
     platform: Platform = "cpu" if plan.cluster.platform.id == "cpu" else "cuda"
-    return Launching(argvs, first.env, platform, promise.of_plan(plan))
+    return Launching(argvs, first.env, platform, promise.of_plan(plan), plan=plan)
 
 
 def _installed(cluster: Cluster) -> None:

@@ -16,6 +16,10 @@ def to_stderr(line: str) -> None:
     sys.stderr.write(line + "\n")  # looked up each time: a live display may have wrapped it
 
 
+Listener = Callable[[str, dict[str, Fact]], None]
+"""Hears an event's name and facts, in whatever thread it happens: it must be quick and raise nothing."""
+
+
 class Log:
     """Writes each event as one line to the sink it was given."""
 
@@ -24,8 +28,14 @@ class Log:
     ) -> None:
         self._render = _json if form == "json" else _text
         self._sink = sink
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        self._listeners.append(listener)
 
     def event(self, name: str, /, **facts: Fact) -> None:
+        for listener in self._listeners:
+            listener(name, facts)
         with contextlib.suppress(
             OSError, ValueError
         ):  # nobody reads it any more: no reason to stop

@@ -7,6 +7,7 @@ what a scrape reads, never what changes anything.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,6 +20,7 @@ from seekserve.api.ops import Ops
 from seekserve.api.opsactions import Actions
 from seekserve.api.opskeys import KeyDesk
 from seekserve.config import Config
+from seekserve.console.room import Console
 from seekserve.errors import Refusal, StartError, UnknownName
 from seekserve.gateway.guard import OF_THE_TOKEN, Guard
 from seekserve.gateway.keys import Keyring
@@ -26,8 +28,20 @@ from seekserve.gateway.trace import Tracing
 from seekserve.log import Log
 from seekserve.metrics import Metrics
 
+LISTED = "README.md lists what is."
+READ_ALONE = (
+    f"This port is for scrapes: what changes anything is on STATE_DIR/ops.sock only. {LISTED}"
+)
 
-def build(ops: Ops, actions: Actions, keys: KeyDesk, log: Log, unseen: Metrics) -> Starlette:
+
+def build(
+    ops: Ops,
+    actions: Actions,
+    keys: KeyDesk,
+    log: Log,
+    unseen: Metrics,
+    console: Console | None = None,
+) -> Starlette:
     """For ops.sock: whoever can open that may do everything. Its requests are counted on `unseen`."""
     changes = [
         Route("/engines", ops.engines, methods=["GET"]),
@@ -36,18 +50,28 @@ def build(ops: Ops, actions: Actions, keys: KeyDesk, log: Log, unseen: Metrics) 
         Route("/engines/{name}/restart", actions.restart, methods=["POST"]),
         Route("/keys", keys.listed, methods=["GET"]),
         Route("/keys", keys.add, methods=["POST"]),
+        Route("/keys/{name}/change", keys.change, methods=["POST"]),
         Route("/keys/{name}/rotate", keys.rotate, methods=["POST"]),
         Route("/keys/{name}/revoke", keys.revoke, methods=["POST"]),
     ]
-    return _app([*_reading(ops), *changes], [_tracing(log, unseen)])
+    layers = [_tracing(log, unseen)]
+    if console:
+        changes.append(Route("/console", console.link, methods=["GET"]))
+        layers.append(console.on_socket())
+    return _app([*_reading(ops), *changes], layers)
 
 
-def scrape(ops: Ops, config: Config, log: Log, unseen: Metrics) -> Starlette:
-    """For --ops: reading alone. Without a token only this machine's own programs, no web page."""
+def scrape(
+    ops: Ops, config: Config, log: Log, unseen: Metrics, console: Console | None = None
+) -> Starlette:
+    """For --ops: reading alone, but for who signs in to the Console. Without a token only this machine's
+    own programs, no web page.
+    """
     hashes = (config.ops_token,) if config.ops_token else ()
     ring = Keyring(hashes, door="closed" if hashes else "local")
     guard = Middleware(Guard, ring=lambda: ring, tier=config.tier, words=OF_THE_TOKEN)
-    return _app(_reading(ops), [_tracing(log, unseen), guard])
+    usher = [console.on_port()] if console else []
+    return _app(_reading(ops), [_tracing(log, unseen), *usher, guard], READ_ALONE)
 
 
 def _reading(ops: Ops) -> list[Route]:
@@ -64,8 +88,9 @@ def _tracing(log: Log, unseen: Metrics) -> Middleware:
     return Middleware(Tracing, metrics=unseen, log=log)
 
 
-def _app(routes: list[Route], middleware: list[Middleware]) -> Starlette:
-    told = {StartError: _unwilling, Refusal: _refused, HTTPException: _no_route}
+def _app(routes: list[Route], middleware: list[Middleware], elsewhere: str = LISTED) -> Starlette:
+    no_route = partial(_no_route, elsewhere)
+    told = {StartError: _unwilling, Refusal: _refused, HTTPException: no_route}
     return Starlette(routes=routes, middleware=middleware, exception_handlers=told)
 
 
@@ -81,8 +106,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": {"message": error.message, "todo": ""}}, error.status)
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
+async def _no_route(elsewhere: str, request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     where = f"{request.method} {request.scope['path'][:120]}"
-    told = {"message": f"{where} is not served here.", "todo": "README.md lists what is."}
+    told = {"message": f"{where} is not served here.", "todo": elsewhere}
     return JSONResponse({"error": told}, error.status_code, error.headers)

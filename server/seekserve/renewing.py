@@ -15,6 +15,7 @@ from seekserve.engine.rolling import Rolling
 from seekserve.engine.spread import Spread
 from seekserve.errors import ConfigError
 from seekserve.log import Log
+from seekserve.plan.wish import Plan
 from seekserve.reloading import of_engines
 from seekserve.settings import Tier
 
@@ -41,6 +42,11 @@ class Renewing:
     ) -> None:
         self._fleet, self._again, self._planned, self._log = fleet, again, planned, log
         self._written, self._launching = written, launching
+
+    @property
+    def plan(self) -> Plan | None:
+        """What the engines were planned to be, where they were."""
+        return self._launching.plan if self._launching else None
 
     def read(self, running: Config) -> Config:
         """Where the server listens stays as it is: that takes a restart. So does the choice of a ladder,

@@ -14,20 +14,12 @@ from rich.status import Status
 from rich.text import Text
 
 from seekserve.config import Config
-from seekserve.engine.engine import NODES, Snapshot, State
+from seekserve.engine.engine import Snapshot, State
+from seekserve.engine.stages import in_words
 from seekserve.errors import StartError
 
-STAGE_WORDS = {
-    "launch": "launching the engine (Python and torch come up)",
-    "connect": "waiting for the engine to answer",
-    "configure": "reading the model's configuration",
-    "download": "downloading the model",
-    "load": "loading weights",
-    "compile": "compiling",
-    "warm-up": "warming up",
-    "serve": "opening the socket",
-    "wait": "waiting before the next start",
-}
+Link = tuple[str, str] | None
+"""Where the Console is, and the same as a link that signs in."""
 
 
 class Screen:
@@ -56,7 +48,7 @@ class Screen:
 
     def heard(self, snapshot: Snapshot) -> None:
         """An engine changed its state or stage."""
-        words = f"{snapshot.name}: {_stage(snapshot)}"
+        words = f"{snapshot.name}: {in_words(snapshot)}"
         if snapshot.state is not State.STARTING:
             self._finish(snapshot)
         elif self._progress:
@@ -92,7 +84,7 @@ class Screen:
         if self._progress and snapshot.name in self._tasks:
             self._progress.remove_task(self._tasks.pop(snapshot.name))
 
-    def banner(self, config: Config, port: int, models: list[str]) -> None:
+    def banner(self, config: Config, port: int, models: list[str], console: Link = None) -> None:
         """Where it is and two ways to try it, ready to paste."""
         base = base_url(config, port)
         self._print(
@@ -102,11 +94,22 @@ class Screen:
                 border_style="green",
             )
         )
+        if console:
+            self._linked(*console)
         for text in (curl(config, base, models[0]), python(config, base, models[0])):
             self._print(Text(text), soft_wrap=True)
             self._print()
         what = "server; engines go on" if config.attach else "server and its engine"
         self._print(f"Ctrl-C stops the {what}.", highlight=False)
+
+    def _linked(self, url: str, signed: str) -> None:
+        """What signs in is for a person's eyes, and a file that is written to is read by others."""
+        if self.console.is_terminal:
+            self._print(Text(f"The Console: {signed}"), soft_wrap=True)
+        else:
+            told = f"The Console: {url} (seekserve console prints a link that signs you in)"
+            self._print(Text(told), soft_wrap=True)
+        self._print()
 
     def stopping(self, again: bool) -> None:
         """Answers a Ctrl-C: it may take some seconds until everything has ended."""
@@ -149,17 +152,8 @@ class Screen:
             )
 
 
-def _stage(snapshot: Snapshot) -> str:
-    if snapshot.stage == NODES:
-        here = f"{snapshot.joined} of {snapshot.nodes} nodes have joined"
-        return here if snapshot.joined == snapshot.nodes else f"{here}, waiting at {snapshot.where}"
-    return STAGE_WORDS.get(snapshot.stage, snapshot.stage)
-
-
 def base_url(config: Config, port: int) -> str:
-    host = config.listen.host
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http{'s' if config.listen.tls_cert else ''}://{host}:{port}/v1"
+    return config.listen.model_copy(update={"port": port}).url + "/v1"
 
 
 def _door(config: Config) -> str:

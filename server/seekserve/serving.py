@@ -32,14 +32,20 @@ from seekserve.log import Log
 from seekserve.opslistener import Side, ops_port, ops_socket
 from seekserve.pins import Pins
 from seekserve.renewing import Again, Renewing
-from seekserve.screen import Screen
+from seekserve.screen import Link, Screen
 from seekserve.settings import Listen, Prefer
 
 
 def run(
-    again: Again, screen: Screen, prefer: Prefer | None = None, update_models: bool = False
+    again: Again,
+    screen: Screen,
+    prefer: Prefer | None = None,
+    update_models: bool = False,
+    sure: Callable[[], None] = lambda: None,
 ) -> None:
-    """Until it is asked to stop; `again` reads the configuration. Raises StartError."""
+    """Until it is asked to stop; `again` reads the configuration, `sure` is called once nothing but the
+    engine can fail. Raises StartError.
+    """
     config = again()
     screen.warned(config)
     pins = Pins(config.state_dir, os.environ, Log(config.log_format), update_models)
@@ -50,7 +56,7 @@ def run(
     def renewing(fleet: Fleet, log: Log) -> Renewing:
         return Renewing(fleet, again, planned, log, config, launching)
 
-    uvloop.run(_serve(chosen, launching, screen, pins, renewing, facts))
+    uvloop.run(_serve(chosen, launching, screen, pins, renewing, facts, sure))
 
 
 def _planned(
@@ -73,6 +79,7 @@ async def _serve(
     pins: Pins,
     renewing: Callable[[Fleet, Log], Renewing],
     facts: Facts | None,
+    sure: Callable[[], None],
 ) -> None:
     log = Log(config.log_format)
     with (
@@ -86,7 +93,9 @@ async def _serve(
         config = _as_bound(config, listener, port)
         certificate, closing = tls.certificate(config.listen, log), Closing()
         fleet = assemble(config, log, launching, nodes)
-        apps = build(config, fleet, log, closing, renewing(fleet, log))
+        renewal = renewing(fleet, log)
+        apps = build(config, fleet, log, closing, renewal, plan=lambda: renewal.plan)
+        sure()
         if certificate:
             apps.watch(certificate.gauges)
         server = Server(apps.api, config, closing, certificate, log)
@@ -101,7 +110,8 @@ async def _serve(
             if port:
                 await sides.enter_async_context(Side(apps.scrape, port))
             with _hangups(apps.hangup, certificate):
-                watcher = asyncio.create_task(_watch(screen, fleet, config, server))
+                console = (apps.console.url, apps.console.signed) if apps.console else None
+                watcher = asyncio.create_task(_watch(screen, fleet, config, server, console))
                 await server.serve(sockets=[listener])
                 screen.stopped()
                 watcher.cancel()
@@ -152,13 +162,15 @@ def _hangups(
         loop.remove_signal_handler(signal.SIGHUP)
 
 
-async def _watch(screen: Screen, fleet: Fleet, config: Config, server: Server) -> None:
+async def _watch(
+    screen: Screen, fleet: Fleet, config: Config, server: Server, console: Link
+) -> None:
     """Progress, then the banner; and the end of the server once every engine has failed."""
     with screen.progress():
         while not fleet.ready and not fleet.failed:
             await asyncio.sleep(0.05)
     if fleet.ready:
-        screen.banner(config, config.listen.port, sorted(fleet.cards()))
+        screen.banner(config, config.listen.port, sorted(fleet.cards()), console)
     while not fleet.failed:
         await asyncio.sleep(0.5)
     server.should_exit = True

@@ -221,7 +221,8 @@ def authority(host: str, port: int) -> str:
 
 class Listen(Frozen):
     """Where the server listens, and how long it waits for clients: for a head (`head_s`), for one that
-    does not read (`unread_s`), and when it stops for what still runs (`drain_s`).
+    does not read (`unread_s`), and when it stops for what still runs (`drain_s`). `console` is whether
+    operators have their page.
     """
 
     host: str = "127.0.0.1"
@@ -235,6 +236,7 @@ class Listen(Frozen):
     connections: Positive = 4096
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    console: bool = True
 
     @model_validator(mode="after")
     def certificate_whole(self) -> Self:
@@ -246,6 +248,13 @@ class Listen(Frozen):
     def beside(self) -> str:
         """The next port of the same address, for who finds this one taken."""
         return authority(self.host, self.port + 1 if self.port < 65535 else self.port - 1)
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches it."""
+        every = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+        where = authority(every.get(self.host, self.host), self.port)
+        return f"http{'s' if self.tls_cert else ''}://{where}"
 
     @property
     def loopback(self) -> bool:

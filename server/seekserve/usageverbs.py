@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -18,21 +17,8 @@ from rich.table import Table
 from seekserve.config import state_folder
 from seekserve.errors import ConfigError
 from seekserve.gateway import accounts, ledgerfile
-from seekserve.gateway.accounts import Used
+from seekserve.gateway.accounts import COUNTS, Used, moment, totals
 from seekserve.printing import Json, data, printed, told
-
-SPAN = re.compile(r"(\d{1,6})([mhdw])")
-SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-COUNTS = (
-    "requests",
-    "answered",
-    "refused",
-    "broken",
-    "prompt",
-    "cached",
-    "reasoning",
-    "completion",
-)
 
 
 class By(StrEnum):
@@ -70,33 +56,6 @@ def usage(
             data(_plain(by, start, rows))
         else:
             printed(_table(by, start, rows))
-
-
-def moment(since: str, now: float) -> float:
-    """A span before `now` or a date, as a UTC epoch. Raises ConfigError."""
-    if span := SPAN.fullmatch(since.strip()):
-        return max(0.0, now - int(span[1]) * SECONDS[span[2]])
-    try:
-        date = datetime.strptime(since.strip(), "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        raise ConfigError(
-            f"--since {since[:40]!r} is neither a span nor a date.",
-            "Say 30m, 24h, 7d or 4w, or a UTC date such as 2026-01-31.",
-        ) from None
-    if date.timestamp() > now:
-        raise ConfigError(f"--since {since} is still to come.", "Give a day that has begun in UTC.")
-    return date.timestamp()
-
-
-def totals(rows: list[Used]) -> list[Used]:
-    """One for each currency there is."""
-    found = []
-    for currency in sorted({row.currency for row in rows}):
-        some = [row for row in rows if row.currency == currency]
-        counts = {name: sum(getattr(row, name) for row in some) for name in COUNTS}
-        cost = sum(row.cost for row in some)
-        found.append(Used(name="total", **counts, cost=cost, currency=currency))
-    return found
 
 
 def _plain(by: By, start: float, rows: list[Used]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from seekserve.plan import command, promise
 from seekserve.plan.catalog import load_catalog
 from seekserve.plan.detect import detect
 from seekserve.plan.families import manner_of
+from seekserve.plan.wish import Plan
 from seekserve.plan.written import written_commands
 
 SCHEDULING = "scheduling-policy"
@@ -37,7 +38,7 @@ SCHEDULING = "scheduling-policy"
 class Launching:
     """What to start: `argvs` takes the socket to listen on, and has the command of each node, of which this
     one is the first; `planned` are figures to check it by. `apart` is what keeps each of several engines to
-    its own devices.
+    its own devices, `plan` what all of it came from, where it was planned.
     """
 
     argvs: Callable[[Path], tuple[tuple[str, ...], ...]]
@@ -45,6 +46,7 @@ class Launching:
     platform: command.Platform
     planned: Mapping[str, float]
     apart: Sequence[Mapping[str, str]] = ({},)
+    plan: Plan | None = None
 
 
 def assemble(
@@ -125,7 +127,7 @@ def as_written(config: Config) -> Launching:
     settings, platform = config.tier.engine, platform_here()
     if platform != "cpu":
         require_accelerator()
-    path = _model_path(settings.model)
+    path = model_path(settings.model)
 
     def argvs(socket: Path) -> tuple[tuple[str, ...], ...]:
         if config.cluster is None:
@@ -138,7 +140,8 @@ def as_written(config: Config) -> Launching:
     return Launching(argvs, {}, platform, promise.of_tier(settings, platform, path), apart)
 
 
-def _model_path(model: str) -> str:
+def model_path(model: str) -> str:
+    """As the engine is told it."""
     if model == "demo":
         return str(PACKAGE / "demo" / "model")
     return os.path.abspath(model) if os.path.isdir(model) else model

@@ -101,6 +101,11 @@ class Engine:
     def ready(self) -> bool:
         return self.snapshot.state is State.READY
 
+    @property
+    def figures(self) -> exposition.Figures:
+        """What its own page said when it was last looked at, which is once a second while it is ready."""
+        return self._watch.figures if self._watch else exposition.UNTOLD
+
     def listen(self, listener: Callable[[Snapshot], None]) -> None:
         """`listener` is called at every change of state or stage, from the engine's own task."""
         self._listeners.append(listener)

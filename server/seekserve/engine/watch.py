@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from seekserve.engine.exposition import UNTOLD, figures
 from seekserve.engine.probe import Probe
 from seekserve.engine.vigil import IDLE_S, LEAST_S, MOST_S, Seen, Vigil, look_of
+from seekserve.errors import counted
 
 LOOK_S = 1.0
 PROOF_S = 5.0  # for one token
@@ -35,7 +37,7 @@ USUAL = Pace()
 
 
 class Watch:
-    """`seen` is what its users know; `doubt` makes it look at once."""
+    """`seen` is what its users know; `doubt` makes it look at once. `figures` are those of the last look."""
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Watch:
         self._probe, self._model, self._seen, self._youngest = probe, model, seen, youngest
         self._pace = pace
         self._looked_at = 0.0
+        self.figures = UNTOLD
         self._doubted = asyncio.Event()
 
     def doubt(self) -> None:
@@ -78,6 +81,7 @@ class Watch:
     async def _taken(self, vigil: Vigil) -> bool:
         """One look, and whether it should be asked for a token after it."""
         alive, page = await asyncio.gather(self._probe.alive(), self._probe.metrics())
+        self.figures = figures(page, time.monotonic())
         return vigil.take(look_of(alive, page), self._seen(), time.monotonic())
 
     async def _amiss(self, vigil: Vigil) -> str:
@@ -113,7 +117,7 @@ class Watch:
             return f"it stopped answering: {wrong}"
         if vigil.requests and silent_s > self._pace.look_s:
             return (
-                f"it hangs: no token for {silent_s:.0f} s with {vigil.requests} requests at hand, and "
-                f"asked for one, {wrong}"
+                f"it hangs: no token for {silent_s:.0f} s with {counted(vigil.requests, 'request')} at "
+                f"hand, and asked for one, {wrong}"
             )
         return f"it does not work: asked for a token, {wrong}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
+from seekserve.errors import ConfigError
 from seekserve.gateway.ledgerfile import Connection
 
 UNIT = 1_000_000_000
@@ -19,6 +21,13 @@ _GROUPS: dict[By, str] = {
     "model": "model",
     "day": "strftime('%Y-%m-%d', time, 'unixepoch')",
 }
+
+_SUMS = """count(*), sum(status = 200 AND reason = ''),
+    sum(status BETWEEN 400 AND 498 OR status = 503), 0, sum(prompt) AS prompt, sum(cached),
+    sum(reasoning), sum(completion) AS completion, sum(cost) AS cost, currency FROM requests"""
+
+SPAN = re.compile(r"(\d{1,6})([mhdw])")
+SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 class Used(NamedTuple):
@@ -37,18 +46,54 @@ class Used(NamedTuple):
     currency: str
 
 
+COUNTS = Used._fields[1:9]
+
+
 def usage(db: Connection, by: By, since: float) -> list[Used]:
     """What was used from `since` on (UTC epoch), the dearest first; days in their order."""
     order = "1" if by == "day" else "cost DESC, prompt + completion DESC, 1"
     rows = db.execute(
-        f"""SELECT {_GROUPS[by]}, count(*), sum(status = 200 AND reason = ''),
-            sum(status BETWEEN 400 AND 498 OR status = 503), 0,
-            sum(prompt) AS prompt, sum(cached), sum(reasoning), sum(completion) AS completion,
-            sum(cost) AS cost, currency
-        FROM requests WHERE time >= ? GROUP BY 1, currency ORDER BY {order}""",  # noqa: S608  ours
+        f"SELECT {_GROUPS[by]}, {_SUMS} WHERE time >= ? GROUP BY 1, currency ORDER BY {order}",
         (since,),
     )
     return [_used(Used(*row)) for row in rows]
+
+
+def usage_by_day(db: Connection, since: float, most: int) -> list[tuple[str, Used]]:
+    """The same by day and key, the last `most` of them: the days in their order, each with its keys."""
+    rows = db.execute(
+        f"SELECT {_GROUPS['day']}, key, {_SUMS} WHERE time >= ? GROUP BY 1, 2, currency "
+        "ORDER BY 1 DESC, cost DESC, 2 LIMIT ?",
+        (since, most),
+    ).fetchall()
+    return [(row[0], _used(Used(*row[1:]))) for row in sorted(rows, key=lambda row: row[0])]
+
+
+def moment(since: str, now: float, flag: str = "--since") -> float:
+    """A span before `now` or a date, as a UTC epoch. Raises ConfigError."""
+    if span := SPAN.fullmatch(since.strip()):
+        return max(0.0, now - int(span[1]) * SECONDS[span[2]])
+    try:
+        date = datetime.strptime(since.strip(), "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise ConfigError(
+            f"{flag} {since[:40]!r} is neither a span nor a date.",
+            "Say 30m, 24h, 7d or 4w, or a UTC date such as 2026-01-31.",
+        ) from None
+    if date.timestamp() > now:
+        raise ConfigError(f"{flag} {since} is still to come.", "Give a day that has begun in UTC.")
+    return date.timestamp()
+
+
+def totals(rows: Iterable[Used]) -> list[Used]:
+    """One for each currency there is."""
+    found, rows = [], list(rows)
+    for currency in sorted({row.currency for row in rows}):
+        some = [row for row in rows if row.currency == currency]
+        counts = {name: sum(getattr(row, name) for row in some) for name in COUNTS}
+        cost = sum(row.cost for row in some)
+        found.append(Used(name="total", **counts, cost=cost, currency=currency))
+    return found
 
 
 def _used(row: Used) -> Used:

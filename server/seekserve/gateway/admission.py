@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ class Admission:
         classes: Mapping[str, Tenancy] = ALL,
         default: str = "all",
     ) -> None:
-        """`default` is the class of those who name none of `classes`."""
+        """`default` is the class of those who name none of `classes`. `first` hears of first tokens."""
         self._fleet, self._limits, self._clock = fleet, limits, clock
         self.classes, self._default = classes, default
         self.lines: dict[str, Line[Turn]] = {}
@@ -49,6 +49,7 @@ class Admission:
         self._again = Again(fleet, self.places, clock)
         self._numbers, self.sizes = itertools.count(), Sizes()
         self._looks: asyncio.TimerHandle | None = None
+        self.first: Callable[[float], None] = lambda first_s: None
         self.margins = {name: Margin() for name in classes}
         fleet.listen(self._changed)
 
@@ -84,7 +85,7 @@ class Admission:
             raise refusals.too_wide(wish.sequences, self._limits.running)
         turn = self._turn(wish, broke)
         lease = await (self._wait_again if broke else self._wait)(turn, tick_s, tick)
-        lease.eased = self._assign
+        lease.eased, lease.told = self._assign, self.first
         patience_s = lease.load.patience_s(lease.unread)
         timer = asyncio.get_running_loop().call_later(patience_s, self._lapse, lease)
         try:

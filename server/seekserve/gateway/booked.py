@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from seekserve.gateway.record import Trace
 from seekserve.metrics import TOKEN_KINDS, Metrics
 
-QUIET = ("ops", "health")
+QUIET = ("ops", "health", "console")
 """Routes that are counted, and told nothing more of."""
 TELLING_WAIT_S = 0.5
 FINISHES = frozenset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,9 +23,16 @@ class Closing:
 
     def __init__(self) -> None:
         self.begun = False
+        self._listeners: list[Callable[[], None]] = []
 
     def begin(self) -> None:
-        self.begun = True
+        first, self.begun = not self.begun, True
+        for listener in self._listeners if first else ():
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """`listener` is called once it begins."""
+        self._listeners.append(listener)
 
 
 class LastOrders:

@@ -77,23 +77,23 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        _one_host(scope["headers"])
+        one_host(scope["headers"])
         if scope["path"] in OPEN_PATHS:
             return
         ring = self._ring()
         if ring.door == "closed":
-            scope["key"] = self._admitted(ring, scope, _presented(headers))
+            scope["key"] = self._admitted(ring, scope, presented(headers))
             return
         if ring.door == "local":
-            _from_here(headers)
+            from_here(headers)
         trace_of(scope).key_class = self._tier.default_class
 
-    def _admitted(self, ring: Keyring, scope: Scope, presented: str) -> Key:
-        if not presented:
+    def _admitted(self, ring: Keyring, scope: Scope, shown: str) -> Key:
+        if not shown:
             raise Unauthenticated(self._words.missing)
-        found = ring.find(presented)
+        found = ring.find(shown)
         if found is None:
-            raise self._knocks.wrong(_peer(scope), self._clock()) or Unauthenticated(
+            raise self._knocks.wrong(peer(scope), self._clock()) or Unauthenticated(
                 self._words.unknown
             )
         trace = trace_of(scope)
@@ -138,20 +138,20 @@ def _at(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _presented(headers: dict[bytes, bytes]) -> str:
+def presented(headers: dict[bytes, bytes]) -> str:
     scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer" and key.strip():
         return key.strip()
     return headers.get(b"x-api-key", b"").decode("latin-1").strip()
 
 
-def _peer(scope: Scope) -> str:
+def peer(scope: Scope) -> str:
     """Who is connected. A header that says otherwise is anybody's to write."""
     client = scope.get("client")
     return str(client[0]) if client else ""
 
 
-def _one_host(headers: list[tuple[bytes, bytes]]) -> None:
+def one_host(headers: list[tuple[bytes, bytes]]) -> None:
     """Refuses what different readers take for different hosts (CVE-2026-48710, BadHost)."""
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
@@ -164,7 +164,7 @@ def _one_host(headers: list[tuple[bytes, bytes]]) -> None:
         )
 
 
-def _from_here(headers: dict[bytes, bytes]) -> None:
+def from_here(headers: dict[bytes, bytes]) -> None:
     """Refuses what a web page could send to an open server: another site's Origin, a rebound Host."""
     origin = headers.get(b"origin", b"").decode("latin-1")
     if origin and not _is_local(origin):

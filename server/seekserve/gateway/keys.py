@@ -28,6 +28,8 @@ COMMAND_LINE = "api-key"
 Door = Literal["closed", "local", "anyone"]
 """Without a key: nobody is let in, or this machine's own programs, or everybody who can reach it."""
 
+Scope = Literal["client", "operator"]
+"""Of a key: an operator's opens the Console too, and may change there what can be changed."""
 
 MOST = 10**12
 Limit = Annotated[int, Field(gt=0, le=MOST)]
@@ -51,6 +53,7 @@ class Key(Frozen):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
     secrets: Annotated[tuple[Secret, ...], Field(min_length=1)]
     class_name: Annotated[str, Field(max_length=64)] = ""
+    scope: Scope = "client"
     models: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
     requests_per_min: Limit | None = None
     tokens_per_min: Limit | None = None

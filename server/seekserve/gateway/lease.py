@@ -20,6 +20,10 @@ def _nobody() -> None:
     pass
 
 
+def _untold(first_s: float) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Broke:
     """How an engine failed a request that may go elsewhere: what it was then, and when."""
@@ -93,7 +97,7 @@ class Lease:
     """A place at an engine, held while the `async with` that gave it is open.
 
     Tell it `began` when the first token comes, which is `first_s` after it was sent, and put the engine's
-    counts into `tokens`.
+    counts into `tokens`. `told` hears how long that was since it came.
     """
 
     engine: Engine
@@ -108,6 +112,7 @@ class Lease:
     tokens: dict[str, int] = field(default_factory=dict)
     reading: bool = True
     eased: Callable[[], None] = _nobody
+    told: Callable[[float], None] = _untold
     estimated: bool = False
     spoken: bool = False
     first_s: float | None = None
@@ -123,6 +128,7 @@ class Lease:
         self.lapsed()
         self.spoke()
         self.eased()
+        self.told(self.waited_s + self.first_s)
 
     def spoke(self) -> None:
         """Once: what it was given no longer explains a silence."""
