@@ -1,4 +1,4 @@
-"""A listening socket before anything starts behind it, or why there can be none.
+"""A listening socket before anything starts behind it, or why there can be none; and the URL of one.
 
 The API, the operators' port and the nodes' door are all opened here; each says which words of the command
 line would choose another place.
@@ -45,3 +45,9 @@ def _why(listen: Listen, instead: str, error: OSError) -> PortTaken | ConfigErro
         )
     where = authority(listen.host, listen.port)
     return ConfigError(f"Cannot listen on {where}: {error.strerror or error}.")
+
+
+def url_of(listen: Listen) -> str:
+    """Where this machine reaches what listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104
+    return f"http{'s' if listen.tls_cert else ''}://{authority(host, listen.port)}"

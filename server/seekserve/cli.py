@@ -150,7 +150,8 @@ def serve(
         typer.Option(
             metavar="HOST:PORT",
             help="Answer scrapes (GET /metrics, /version, /health) over TCP too, for Prometheus. Beyond "
-            "loopback SEEKSERVE_OPS_TOKEN must be set. Everything else is on STATE_DIR/ops.sock alone.",
+            "loopback SEEKSERVE_OPS_TOKEN must be set. The Console is there too; everything else is on "
+            "STATE_DIR/ops.sock alone.",
         ),
     ] = "",
     no_console: Annotated[

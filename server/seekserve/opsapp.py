@@ -6,7 +6,7 @@ what a scrape reads, never what changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from starlette.applications import Starlette
@@ -32,6 +32,8 @@ LISTED = "README.md lists what is."
 READ_ALONE = (
     f"This port is for scrapes: what changes anything is on STATE_DIR/ops.sock only. {LISTED}"
 )
+
+Told = Callable[[Request, Exception], Awaitable[Response]]
 
 
 def build(
@@ -89,8 +91,12 @@ def _tracing(log: Log, unseen: Metrics) -> Middleware:
 
 
 def _app(routes: list[Route], middleware: list[Middleware], elsewhere: str = LISTED) -> Starlette:
-    no_route = partial(_no_route, elsewhere)
-    told = {StartError: _unwilling, Refusal: _refused, HTTPException: no_route}
+    no_route: Told = partial(_no_route, elsewhere)
+    told: dict[type[Exception], Told] = {
+        StartError: _unwilling,
+        Refusal: _refused,
+        HTTPException: no_route,
+    }
     return Starlette(routes=routes, middleware=middleware, exception_handlers=told)
 
 

@@ -31,7 +31,7 @@ LOCK = "ops.lock"
 BACKLOG = 64
 MOST_BYTES = 128 * 1024
 HEAD_S = 10.0
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 128  # of which so many as the Console has seats may stay
 
 
 @contextmanager

@@ -166,11 +166,13 @@ async def _watch(
     screen: Screen, fleet: Fleet, config: Config, server: Server, console: Link
 ) -> None:
     """Progress, then the banner; and the end of the server once every engine has failed."""
+    if console:
+        screen.linked(*console)
     with screen.progress():
         while not fleet.ready and not fleet.failed:
             await asyncio.sleep(0.05)
     if fleet.ready:
-        screen.banner(config, config.listen.port, sorted(fleet.cards()), console)
+        screen.banner(config, config.listen.port, sorted(fleet.cards()))
     while not fleet.failed:
         await asyncio.sleep(0.5)
     server.should_exit = True

@@ -250,13 +250,6 @@ class Listen(Frozen):
         return authority(self.host, self.port + 1 if self.port < 65535 else self.port - 1)
 
     @property
-    def url(self) -> str:
-        """Where this machine reaches it."""
-        every = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
-        where = authority(every.get(self.host, self.host), self.port)
-        return f"http{'s' if self.tls_cert else ''}://{where}"
-
-    @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         if self.host == "localhost":
