@@ -95,7 +95,7 @@ MAY = {
 }
 LEAF_MAY = {
     "binding": {"errors", "settings"},
-    "config": {"complaints", "errors", "meeting", "settings", "statefolder"},
+    "config": {"complaints", "errors", "meeting", "secretfiles", "settings", "statefolder"},
     "meeting": {"errors", "secretfiles", "settings"},
     "secretfiles": {"errors"},
     "statefolder": set(),

@@ -41,6 +41,19 @@ async def test_ready_says_so_once_an_engine_answers(engine: FakeEngine, tmp_path
     assert readiness.look(state) == (False, f"no server runs with the state folder {state}")
 
 
+async def test_ready_says_why_an_engine_is_not(engine: FakeEngine, tmp_path: Path) -> None:
+    async with gateway(config(engine.url, state_dir=tmp_path)):
+        engine.process.kill()
+
+        async def why() -> str:
+            serves, lines = await asyncio.to_thread(readiness.look, tmp_path)
+            return "" if serves else lines
+
+        line, cause = (await until(why, "its end to be seen")).splitlines()
+    assert line.startswith("not ready: engine-0 starting")
+    assert cause.startswith("engine-0: it stopped answering")
+
+
 async def test_ready_is_red_while_the_server_stops(engine: FakeEngine, tmp_path: Path) -> None:
     engine.afflict("hang")
     settings = config(engine.url, state_dir=tmp_path, listen={"drain_s": 30})
@@ -95,6 +108,8 @@ def test_prove_of_what_is_no_engine(tmp_path: Path) -> None:
     assert prove(nobody) == (1, f"{nobody}: nothing answers there")
     code, line = prove("https://example.test")
     assert code == 2 and "http://HOST:PORT" in line
+    code, line = prove(nobody, SEEKSERVE_ENGINE_API_KEY="clé")
+    assert code == 2 and "no HTTP header can carry" in line and "clé" not in line
     code, line = prove(nobody, SEEKSERVE_ENGINE_API_KEY_FILE=str(tmp_path / "none"))
     assert code == 2 and "SEEKSERVE_ENGINE_API_KEY_FILE" in line
 

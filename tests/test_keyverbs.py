@@ -143,7 +143,7 @@ def test_revoking_ends_a_key_and_keeps_its_name(path: Path) -> None:
     assert since and told("show", "alice")["state"] == "revoked"
     assert run("revoke", "alice").exit_code == 0, "it is what was asked for"
     assert told("show", "alice")["revoked_at"] == since
-    assert "taken, by a key that is revoked" in failed("add", "alice")
+    assert "taken, by a key that was revoked" in failed("add", "alice")
     assert "is revoked" in failed("rotate", "alice")
     assert len(keyfile.read(path).keys) == 1
 

@@ -124,7 +124,9 @@ def _exporter(log: Log) -> Otlp | None:
 
         return Otlp(log)
     except ImportError:
-        log.event("spans_off", why="OpenTelemetry is missing", todo='pip install "seekserve[otel]"')
+        log.event(
+            "spans_off", why="OpenTelemetry is missing", todo='in a checkout: pip install ".[otel]"'
+        )
     except (ValueError, RuntimeError) as error:
         log.event("spans_off", why=str(error)[:200], todo="look at the OTEL_... variables")
     return None

@@ -142,7 +142,12 @@ def rotate(
 
         keyfile.edit(_path(), rotated)
         typer.echo(shown[-1])
-        end = f"works until {keypages.at(keychanges.later(now, lasts))}" if lasts else "has ended"
+        until = keypages.at(keychanges.later(now, lasts))
+        end = (
+            f"works until {until}"
+            if lasts
+            else "has ended; a running server refuses it within a second"
+        )
         _note(f"This is the new key of {name}, not shown again. The old one {end}.")
 
 

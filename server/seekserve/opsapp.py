@@ -21,7 +21,7 @@ from seekserve.api.opskeys import KeyDesk
 from seekserve.config import Config
 from seekserve.console.room import Console
 from seekserve.errors import Refusal, StartError, UnknownName
-from seekserve.gateway.guard import Guard
+from seekserve.gateway.guard import OF_THE_TOKEN, Guard
 from seekserve.gateway.keys import Keyring
 from seekserve.gateway.trace import Tracing
 from seekserve.log import Log
@@ -62,7 +62,7 @@ def scrape(
     """
     hashes = (config.ops_token,) if config.ops_token else ()
     ring = Keyring(hashes, door="closed" if hashes else "local")
-    guard = Middleware(Guard, ring=lambda: ring, tier=config.tier)
+    guard = Middleware(Guard, ring=lambda: ring, tier=config.tier, words=OF_THE_TOKEN)
     usher = [console.on_port()] if console else []
     return _app(_reading(ops), [_tracing(log, unseen), *usher, guard])
 

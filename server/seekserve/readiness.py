@@ -1,4 +1,4 @@
-"""`ready`: whether the server of this state folder serves, in one line.
+"""`ready`: whether the server of this state folder serves, in one line, and if not, why.
 
 A container's health check runs it every few seconds, so it loads no more than it needs: no typer, no
 settings, nothing that serves.
@@ -7,6 +7,7 @@ settings, nothing that serves.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from seekserve.errors import ConfigError
 from seekserve.statefolder import state_path
 
 PATIENCE_S = 4.0
+WHY_S = 1.0  # for the causes: the first line matters more, and a container's check waits 6 s
 
 
 def main() -> int:
-    """0 when it serves, 1 when it does not (yet); the line says why."""
-    serves, line = look(state_path())
-    sys.stdout.write(line + "\n")
+    """0 when it serves, 1 when it does not (yet); the lines say why."""
+    serves, lines = look(state_path())
+    sys.stdout.write(lines + "\n")
     return 0 if serves else 1
 
 
@@ -34,7 +36,21 @@ def look(folder: Path) -> tuple[bool, str]:
     except ConfigError as error:
         return False, error.message
     page = said.page if isinstance(said.page, dict) else {}
-    return said.status == 200, ": ".join([str(page.get("status", said.status)), _engines(page)])
+    line = ": ".join([str(page.get("status", said.status)), _engines(page)])
+    return (True, line) if said.status == 200 else (False, "\n".join([line, *_causes(door)]))
+
+
+def _causes(door: Path) -> Iterator[str]:
+    """What ended each engine's life before, and what to do about it: for operators, whose door this is."""
+    try:
+        page = opsdoor.ask(door, "GET", "/engines", patience_s=WHY_S).page
+    except ConfigError:
+        return
+    for engine in page.get("engines") or [] if isinstance(page, dict) else []:
+        if cause := engine.get("cause"):
+            yield f"{engine.get('name')}: {cause}"
+        if remedy := engine.get("remedy"):
+            yield f"What to do: {remedy}"
 
 
 def _engines(page: dict[str, Any]) -> str:

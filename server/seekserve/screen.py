@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.status import Status
 from rich.text import Text
 
+from seekserve.binding import url_of
 from seekserve.config import Config
 from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.stages import in_words
@@ -150,7 +151,7 @@ class Screen:
 
 
 def base_url(config: Config, port: int) -> str:
-    return config.listen.model_copy(update={"port": port}).url + "/v1"
+    return url_of(config.listen.model_copy(update={"port": port})) + "/v1"
 
 
 def _door(config: Config) -> str:

@@ -48,6 +48,16 @@ def hub_token(environ: Mapping[str, str] = os.environ) -> Path | None:
     return path
 
 
+def checked(what: str, key: str | None) -> str | None:
+    """Raises ConfigError for a key that is to go in a header and cannot."""
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        raise ConfigError(
+            f"The {what} holds characters that no HTTP header can carry.",
+            "Use letters, digits, - and _ alone, without a space or a line's end.",
+        )
+    return key
+
+
 def twin(name: str) -> str:
     return f"{name}_FILE"
 
@@ -62,20 +72,24 @@ def _only(name: str, given: str | None, file: str | None) -> Path | None:
 
 
 def _read(variable: str, path: Path) -> str:
-    """Without the line's end that editors add. Never said: what stands in it."""
+    """Without the line's end and the mark of the encoding that editors add. Never said: what stands in it."""
     try:
         with open(path, "rb", opener=_waiting_for_nobody) as file:
             text = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise _unusable(variable, path, f"cannot be read: {error.strerror}") from error
+    if text is None:
+        raise _unusable(variable, path, "is a pipe into which nobody has written yet")
     if len(text) > MOST_BYTES:
         raise _unusable(variable, path, f"is larger than {MOST_BYTES // 1024} KiB: it is no secret")
     try:
-        secret = text.decode().strip()
+        secret = text.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise _unusable(variable, path, "is not text") from error
     if not secret:
         raise _unusable(variable, path, "is empty")
+    if not secret.isprintable():
+        raise _unusable(variable, path, "holds more than one line of text")
     return secret
 
 

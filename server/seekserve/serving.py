@@ -76,7 +76,9 @@ async def _serve(
 ) -> None:
     log = Log(config.log_format)
     with (
-        bound(config.listen, BACKLOG, f"--port {config.listen.port + 1}") as listener,
+        bound(
+            config.listen, BACKLOG, f"--port {config.listen.beside.rpartition(':')[2]}"
+        ) as listener,
         ops_socket(config.state_dir) as door,
         ops_port(config.ops) as port,
         _muster(config, facts, log) as nodes,
@@ -116,7 +118,7 @@ def _muster(config: Config, facts: Facts | None, log: Log) -> Iterator[Muster | 
         yield None
         return
     where = config.cluster
-    instead = f"--cluster {where.host}:{where.port + 1}, and the same with seekserve join"
+    instead = f"--cluster {where.beside}, and the same with seekserve join"
     with bound(where, MOST_STRANGERS, instead) as there:
         yield Muster(there, config.node_token, facts, config.tier.nodes, log)
 

@@ -41,6 +41,9 @@ async def test_it_reads_and_changes_nothing(engine: FakeEngine, tmp_path: Path) 
         for wrong in ({}, {"authorization": f"Bearer {TOKEN[:-1]}"}):
             assert await pages(port, "GET", READ, wrong) == [401, 401, 200, 200]
             assert await pages(port, "GET", REST, wrong) == [401] * 6
+            async with httpx.AsyncClient(trust_env=False, headers=wrong) as client:
+                refusal = (await client.get(f"http://127.0.0.1:{port}/metrics")).json()
+            assert "SEEKSERVE_OPS_TOKEN" in refusal["error"]["message"]
         told = opsdoor.ask(tmp_path / "ops.sock", "GET", "/server").page
         assert (told["ops"]["port"], told["ops"]["token"]) == (port, True)
         assert told["api"]["port"] not in (0, port)

@@ -13,10 +13,13 @@ import pytest
 from seekserve.console.happenings import MOST as MOST_EVENTS
 from seekserve.console.happenings import Happenings
 from seekserve.console.history import MOST, SPAN, History
+from seekserve.console.live import Live
+from seekserve.console.pulse import Pulse
 from seekserve.console.rates import Rates, total
 from seekserve.console.saying import Said
 from seekserve.console.tally import Tally
 from seekserve.engine.exposition import UNTOLD, Figures, figures
+from seekserve.log import Log
 
 PAGE = """# HELP vllm:generation_tokens_total Number of generation tokens processed.
 vllm:generation_tokens_total{engine="0",model_name="m"} 1.5e+06
@@ -169,3 +172,21 @@ def test_requests_and_refusals_are_told_a_second() -> None:
     again = tally.turn(1.0)
     assert again["requests"] == 0.0 and again["cached_share"] == 0.5
     assert "refused:batch" not in again
+
+
+async def test_what_an_engine_makes_up_stops_no_clock() -> None:
+    """Numbers too large to be true, and names that are no text."""
+    history, live, name = History(), Live(), "kv:\ud800\n"
+    pulse = Pulse(
+        live,
+        history,
+        lambda: {name: 1e300, "a": math.inf, "b": None, "c": 0.123456789},
+        lambda: [{"name": name}],
+        list,
+        dict,
+        Log(sink=lambda line: None),
+    )
+    pulse.tick()
+    _, said = live.since(0)
+    assert b'"a":null,"b":null,"c":0.12346' in said and said.count(b"\n") == 3
+    assert told(history)["series"] == {"c": [0.12346]}

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console as Terminal
 from typer.testing import CliRunner
 
+from seekserve.binding import url_of
 from seekserve.cli import cli
 from seekserve.gateway import keyfile
 from seekserve.screen import Screen
@@ -43,7 +44,7 @@ def test_a_person_is_shown_the_link_and_a_file_is_not() -> None:
     ],
 )
 def test_where_it_is(listen: dict[str, object], url: str) -> None:
-    assert Listen.model_validate(listen).url == url
+    assert url_of(Listen.model_validate(listen)) == url
 
 
 def test_a_key_is_a_clients_unless_said(tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ def test_a_tier_written_by_hand_is_told_as_it_says(tmp_path: Path) -> None:
     command = each["command"]
     assert "--max-model-len 2048" in command and "--served-model-name deepseek-demo" in command
     assert "--uds" not in command
+    assert "--max-num-batched-tokens 2048" in command and "--api-key ..." in command
+    assert "VLLM_CPU_KVCACHE_SPACE=1" in command and "HF_TOKEN=..." in command
     for hidden in ("hf_abc", "sk-123", "sk-456"):
         assert hidden not in command
     assert told["machine"] and told["fits"]

@@ -35,6 +35,17 @@ def page(body: str, status: str = "200 OK") -> bytes:
     return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
 
 
+async def test_what_it_says_of_a_closed_door_depends_on_whether_it_had_a_key(
+    tmp_path: Path,
+) -> None:
+    async with answering(tmp_path, page("", "401 Unauthorized")) as probe:
+        assert await probe.models() is None
+        assert probe.trouble == "it wants a key: set SEEKSERVE_ENGINE_API_KEY"
+        async with Probe(Address(path=str(tmp_path / "x.sock")), "sk-engine") as knocking:
+            assert await knocking.models() is None
+        assert knocking.trouble.startswith("it does not take the key")
+
+
 async def test_a_healthy_engine(engine: FakeEngine) -> None:
     async with Probe(Address.parse(engine.url)) as probe:
         assert await probe.alive()
@@ -91,6 +102,13 @@ async def test_health(tmp_path: Path, status: str, alive: bool) -> None:
 async def test_a_page_without_end_is_cut(tmp_path: Path) -> None:
     async with answering(tmp_path, page("x" * (MAX_PAGE + 1))) as probe:
         assert await probe.metrics() == ""
+        assert await probe.prove("m", 9) == "it answered with more than 8 MiB"
+
+
+async def test_a_proof_that_sends_elsewhere_is_none(tmp_path: Path) -> None:
+    moved = b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"
+    async with answering(tmp_path, moved) as probe:
+        assert await probe.prove("m", 9) == "it sends elsewhere, with status 302"
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,19 @@ def test_memory_without_figures_names_what_takes_it() -> None:
         assert part in told
 
 
+def test_what_cannot_be_lower_is_not_named() -> None:
+    told = remedy(["RuntimeError: out of memory"], ARGV, {"VLLM_CPU_KVCACHE_SPACE": "1"})
+    assert "max-num-seqs to 32" in told and "KVCACHE_SPACE" not in told
+    assert "lower gpu-memory-utilization" in remedy(["out of memory"], ("--max-num-seqs", "1"))
+
+
+def test_a_context_beyond_the_models_window() -> None:
+    line = (
+        "Value error, User-specified max_model_len (9000) is greater than the derived max_model_len"
+    )
+    assert "lower that" in remedy([f"{line} (max_position_embeddings=4096)."], ARGV)
+
+
 def test_a_kill_that_was_not_ours_is_taken_for_want_of_memory() -> None:
     assert "kernel killed it" in remedy(["all is well"], ARGV, code=-9)
     assert remedy(["all is well"], ARGV, code=1) == ""

@@ -72,6 +72,7 @@ async def test_a_node_that_is_frozen_is_lost(tmp_path: Path) -> None:
             process.send_signal(signal.SIGSTOP)
             waiting = await one.waits()
             assert "nothing was heard of it for 4 s" in waiting.cause
+            assert waiting.todo == "", "ours was killed by us, and not for want of memory"
             process.send_signal(signal.SIGCONT)  # it finds its connection closed, and joins again
             await one.becomes(State.READY, restarts=1)
             await until(lambda: len([p for p in births(tmp_path / "w") if alive(p)]) == 1)

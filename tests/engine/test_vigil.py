@@ -180,8 +180,19 @@ def test_a_page_that_holds_no_numbers_is_no_page() -> None:
 
 def test_one_that_nobody_uses_is_asked_twice() -> None:
     vigil = Vigil(100.0)
-    assert vigil.first_doubt() and not vigil.first_doubt()
+    assert vigil.first_doubt(100.0) and not vigil.first_doubt(100.0)
     vigil.proved(101.0)
-    assert vigil.first_doubt()
+    assert vigil.first_doubt(101.0)
     busy = Vigil(100.0, requests=1)
-    assert not busy.first_doubt()
+    assert not busy.first_doubt(100.0)
+
+
+def test_one_that_is_doubted_does_not_rest_until_it_works() -> None:
+    """Compilers that began since the first doubt explain the second."""
+    vigil = Vigil(100.0)
+    vigil.take(Look(True, 0, (1.0,)), NOBODY, 160.0)
+    assert vigil.first_doubt(155.0) and vigil.silence_s(160.0) == 5
+    vigil.take(Look(True, 0, (1.0,)), NOBODY, 166.0)
+    assert vigil.silence_s(166.0) == 11 and not vigil.first_doubt(160.0)
+    vigil.take(Look(True, 0, (2.0,)), NOBODY, 167.0)
+    assert vigil.silence_s(167.0) == 0 and vigil.first_doubt(167.0)

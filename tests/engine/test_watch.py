@@ -131,6 +131,16 @@ async def test_one_that_compiles_is_borne(engine: FakeEngine) -> None:
         await left_alone(task, 2.7)
 
 
+async def test_one_that_nobody_uses_and_that_compiles_for_its_first_token_is_borne(
+    engine: FakeEngine,
+) -> None:
+    """Its compilers began while it was asked for the first time, and not since it was asked again."""
+    engine.afflict("hang")
+    pace = Pace(look_s=0.05, proof_s=0.4, least_s=0.2, idle_s=0.2)
+    async with watching(engine, pace=pace, youngest=lambda: 0.6) as (_, task):
+        await left_alone(task, 2.0)
+
+
 async def test_a_stopped_process(mortal: FakeEngine) -> None:
     async with watching(mortal) as (_, task):
         os.kill(mortal.process.pid, signal.SIGSTOP)

@@ -118,8 +118,10 @@ class Desk:
 
 
 def told(data: dict[str, Any], status: int = 200) -> Response:
-    body = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    return Response(body, status, _own({"content-type": "application/json"}))
+    body = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Response(
+        body.encode(errors="replace"), status, _own({"content-type": "application/json"})
+    )
 
 
 def _own(headers: dict[str, str]) -> dict[str, str]:

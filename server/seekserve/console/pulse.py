@@ -39,6 +39,7 @@ class Pulse:
     ) -> None:
         self._live, self._history, self._log = live, history, log
         self._look, self._engines, self._news, self._shared = look, engines, news, shared
+        self._before: dict[str, Any] = {}
         self._failed = False
 
     async def __aenter__(self) -> Self:
@@ -82,4 +83,4 @@ def _short(value: float | None) -> float | None:
 
 def event(name: str, told: dict[str, Any]) -> bytes:
     data = json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return f"event: {name}\ndata: {data}\n\n".encode()
+    return f"event: {name}\ndata: {data}\n\n".encode(errors="replace")

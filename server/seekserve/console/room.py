@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from seekserve import __version__
 from seekserve.api.opskeys import KeyDesk
+from seekserve.binding import url_of
 from seekserve.config import Config
 from seekserve.console import telling
 from seekserve.console.desk import Desk
@@ -121,7 +122,7 @@ class Console:
 
     @property
     def url(self) -> str:
-        return f"{self._config.listen.url}/console"
+        return f"{url_of(self._config.listen)}/console"
 
     @property
     def signed(self) -> str:

@@ -73,7 +73,7 @@ def platform_here() -> Platform:
     if importlib.util.find_spec("vllm") is None:
         raise ConfigError(
             "No engine is installed: this is the gateway alone.",
-            'Install one with pip install "seekserve[cpu]" (or [cuda]), '
+            'Install one, in a checkout of seekserve: pip install ".[cpu]" (or ".[cuda]"); '
             "or attach to a running vLLM with --engine URL.",
         )
     try:

@@ -243,7 +243,7 @@ class Launched(Engine):
 
     def _exited(self, process: Process, code: int) -> None:
         self._ended("exited")
-        self._blame(process.how(code), list(process.tail), code)
+        self._blame(process.how(code), list(process.tail), process.exit_of(code))
 
     def _remedy(self, said: list[str], code: int | None) -> str:
         command = self._order.command

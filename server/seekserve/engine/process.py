@@ -136,6 +136,10 @@ class Process:
         """Its end, in words."""
         return f"it exited with code {code}"
 
+    def exit_of(self, code: int) -> int | None:
+        """How the one exited that ended it all; None where that was no process of an engine."""
+        return code
+
     def at(self, stage: str) -> str:
         """The stage it has reached, where only part of it is known from its lines."""
         return stage

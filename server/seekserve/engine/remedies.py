@@ -27,7 +27,7 @@ _MEMORY = re.compile(
 _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"No module named '?vllm"),
-        'Install an engine: pip install "seekserve[cpu]" or "seekserve[cuda]".',
+        'Install an engine, in a checkout of seekserve: pip install ".[cpu]" or ".[cuda]".',
     ),
     (
         re.compile(r"torchvision::nms|operator torchvision"),
@@ -37,6 +37,10 @@ _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"unrecognized arguments|invalid choice|expected one argument"),
         "The installed vLLM does not know a flag of the tier file's engine.args: correct or drop it.",
+    ),
+    (
+        re.compile(r"greater than the derived max_model_len"),
+        "The model's window is smaller than max-model-len: lower that to what the line names.",
     ),
     (
         re.compile(r"No space left on device"),
@@ -103,6 +107,7 @@ def _halve(flags: Mapping[str, str], env: Mapping[str, str]) -> str:
     """What takes memory, with what it is now."""
     known = {name: flags[name] for name in ("max-num-seqs", "max-model-len") if name in flags}
     known |= {CPU_SPACE: env[CPU_SPACE]} if CPU_SPACE in env else {}
+    known = {name: now for name, now in known.items() if _half(now) != now}
     if not known:
         return (
             "Free the device, or lower gpu-memory-utilization, max-model-len or max-num-seqs in the tier "

@@ -33,5 +33,5 @@ def nothing_seen() -> ConfigError:
         "The vLLM installed here is for an accelerator, and none can be seen from here.",
         "Give the container one: docker run --gpus all (NVIDIA), --device /dev/kfd --device /dev/dri (AMD); "
         "in Kubernetes a limit such as nvidia.com/gpu: 1. Outside containers: is its driver loaded "
-        '(nvidia-smi, amd-smi)? For the processor take the cpu image, or pip install "seekserve[cpu]".',
+        '(nvidia-smi, amd-smi)? For the processor take the cpu image, or pip install ".[cpu]".',
     )

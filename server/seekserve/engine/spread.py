@@ -64,6 +64,10 @@ class Group(Process):
     def how(self, code: int) -> str:
         return self._shift.amiss.cause if self._shift.amiss else super().how(code)
 
+    def exit_of(self, code: int) -> int | None:
+        """Where another node was the first, ours was killed by us."""
+        return self._shift.amiss.code if self._shift.amiss else code
+
     async def stop(self) -> None:
         async with Ends() as ends:
             others = ends.add(self._others_stop())

@@ -67,7 +67,9 @@ def _floats(values: list[str]) -> tuple[float, ...]:
 
 @dataclass
 class Vigil:
-    """Of one life of an engine. `beat_at` is when it was last seen working, or had nothing to do."""
+    """Of one life of an engine. `beat_at` is when it was last seen working, or had nothing to do: one
+    that is `doubted` has, since it owes us a token.
+    """
 
     beat_at: float
     proved_at: float = 0.0
@@ -87,7 +89,8 @@ class Vigil:
         """Whether, after this look, it should be asked for a token."""
         self.missed = 0 if look.alive else self.missed + 1
         self.requests = max(look.requests, seen.requests)
-        at = now if self._moved(look) or not self.requests else seen.heard_at
+        rests = not self.requests and not self.doubted
+        at = now if self._moved(look) or rests else seen.heard_at
         if at > self.beat_at:
             self._beat(at)
         else:
@@ -103,9 +106,12 @@ class Vigil:
         self.beat_at = self.proved_at = now
         self.missed, self.quiet_s, self.doubted = 0, 0.0, False
 
-    def first_doubt(self) -> bool:
-        """Whether one that nobody uses is late for the first time: it is asked once more."""
+    def first_doubt(self, since: float) -> bool:
+        """Whether one that nobody uses is late for the first time: it is asked once more. It has been
+        silent since it was asked, however often it was seen with nothing to do meanwhile.
+        """
         first = not self.requests and not self.missed and not self.doubted
+        self.beat_at = since if first else self.beat_at
         self.doubted = True
         return first
 
@@ -125,4 +131,4 @@ class Vigil:
         """Its rhythm is of silences that were seen: a slow look is none of them."""
         gap = min(self.quiet_s, at - self.beat_at) if self.requests else 0.0
         self.rhythm_s = max(gap, self.rhythm_s * FADES)
-        self.beat_at, self.quiet_s = at, 0.0
+        self.beat_at, self.quiet_s, self.doubted = at, 0.0, False

@@ -98,7 +98,7 @@ class Watch:
         late = now - began > LATE * self._pace.proof_s
         if late and await self._moved(vigil, silent_since):
             return ""
-        if late and not doubted and vigil.first_doubt():
+        if late and not doubted and vigil.first_doubt(silent_since):
             return ""
         young_s = self._youngest()
         if late and young_s is not None and young_s < vigil.silence_s(now) < MOST_S:

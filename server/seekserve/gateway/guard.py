@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,6 +29,23 @@ OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
 
 
+class Words(NamedTuple):
+    """What is said to who brings nothing, and to who brings what is not known."""
+
+    missing: str
+    unknown: str
+
+
+OF_KEYS = Words(
+    "No API key. Send it as: Authorization: Bearer YOUR_KEY.",
+    "This API key is not known here. Check it for missing characters.",
+)
+OF_THE_TOKEN = Words(
+    "No token. Operators send what SEEKSERVE_OPS_TOKEN holds, as: Authorization: Bearer TOKEN.",
+    "This is not what SEEKSERVE_OPS_TOKEN holds. API keys of clients do not open this port.",
+)
+
+
 class Guard:
     """Decides on `scope["path"]`, never on a header. Puts the key into `scope["key"]`, where there is
     one, and its name and class on the trace. `ring` says which keyring is in force now.
@@ -40,7 +58,9 @@ class Guard:
         tier: Tier,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
+        words: Words = OF_KEYS,
     ) -> None:
+        self._words = words
         self._app, self._ring, self._tier, self._now = app, ring, tier, now
         self._clock, self._knocks = clock, Knocks(tier.limits.wrong_keys_per_min)
 
@@ -70,11 +90,11 @@ class Guard:
 
     def _admitted(self, ring: Keyring, scope: Scope, shown: str) -> Key:
         if not shown:
-            raise Unauthenticated("No API key. Send it as: Authorization: Bearer YOUR_KEY.")
+            raise Unauthenticated(self._words.missing)
         found = ring.find(shown)
         if found is None:
             raise self._knocks.wrong(peer(scope), self._clock()) or Unauthenticated(
-                "This API key is not known here. Check it for missing characters."
+                self._words.unknown
             )
         trace = trace_of(scope)
         trace.key = found.key.name

@@ -36,9 +36,9 @@ def untaken(keys: Keys, name: str) -> None:
         )
     for key in keys:
         if key.name == name:
-            was = f"revoked on {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "in use"
+            was = f"was revoked on {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "is in use"
             raise ConfigError(
-                f"The name {name} is taken, by a key that is {was}; its usage is booked by name.",
+                f"The name {name} is taken, by a key that {was}; its usage is booked by name.",
                 "Choose another name"
                 + ("." if key.revoked_at else f", or: seekserve keys rotate {name}."),
             )

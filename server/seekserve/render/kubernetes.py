@@ -18,7 +18,7 @@ from seekserve.render.page import heading, page
 SECRETS_NOTE = (
     "The secrets come first, once; keep the file of the API key, it is in no other place:\n"
     "  kubectl create namespace {namespace}\n"
-    "  for name in {names}; do openssl rand -hex 32 | tr -d '\\n' > $name; done\n"
+    "  (umask 077; for name in {names}; do openssl rand -hex 32 | tr -d '\\n' > $name; done)\n"
     "  kubectl -n {namespace} create secret generic {secret} {files}\n"
     "For models that want a token, hf_token is another of its keys. Then:\n"
     "  kubectl apply -k ."

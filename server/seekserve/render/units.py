@@ -41,12 +41,13 @@ HARDENED = (
     "UMask=0077",
 )
 INSTALL = (
-    "Before the first start, as root:\n"
+    "Before the first start, as root, in a checkout of seekserve:\n"
     "  useradd --system --home-dir /var/lib/seekserve --shell /usr/sbin/nologin seekserve\n"
-    "  python3 -m venv /opt/seekserve && /opt/seekserve/bin/pip install 'seekserve[cuda]'   # or [cpu]\n"
+    "  python3 -m venv /opt/seekserve && /opt/seekserve/bin/pip install '.[cuda]'   # or [cpu]\n"
     "  install -d -m 0700 /etc/seekserve/secrets && cd /etc/seekserve/secrets"
 )
 SECRET = "  (umask 077; for name in {names}; do openssl rand -hex 32 > $name; done)"  # noqa: S105
+COPIED = "  (umask 077; scp root@10.0.0.1:$PWD/node_token .)   # the head's own, which it has made"
 NOT_SET = (
     "Not set: MemoryDenyWriteExecute, because kernels are compiled at run time; and devices stay visible, "
     "except where there are no accelerators. RestartSteps wants systemd 254: an older one says that it does "
@@ -95,9 +96,8 @@ def _unit(
         "  echo HEAD_ADDRESS=10.0.0.1 > /etc/seekserve/environment   # on the nodes' own network"
     )
     same = ["node_token must be the same on every node."] if several else []
-    told = "\n".join(
-        [INSTALL, SECRET.format(names=" ".join(secrets)), *([place] if several else [])]
-    )
+    made = SECRET.format(names=" ".join(secrets)) if "api_key" in secrets else COPIED
+    told = "\n".join([INSTALL, made, *([place] if several else [])])
     sections = {
         "Unit": [f"Description={what}", *_order_of_start(ordered)],
         "Service": [*_running(ordered, words, secrets, env), "", *_limits(ordered), *HARDENED],
