@@ -15,6 +15,7 @@ API_KEY = "SEEKSERVE_API_KEY"
 ENGINE_KEY = "SEEKSERVE_ENGINE_API_KEY"
 OPS_TOKEN = "SEEKSERVE_OPS_TOKEN"  # noqa: S105  # these are names
 NODE_TOKEN = "SEEKSERVE_NODE_TOKEN"  # noqa: S105
+OPERATOR_KEY = "SEEKSERVE_OPERATOR_KEY"  # of people who look, not of the server
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105
 SECRETS = (API_KEY, ENGINE_KEY, OPS_TOKEN, NODE_TOKEN, HUB_TOKEN)
 """The variables that have a twin. The hub's is for what fetches a model: see `hub_token`."""
@@ -32,6 +33,11 @@ def take(name: str, given: str | None = None, environ: Environ = os.environ) -> 
     said = environ.pop(name, None)
     path = _only(name, given or said, environ.pop(twin(name), None))
     return _read(twin(name), path) if path else given or said or None
+
+
+def chosen(name: str, file: Path | None, environ: Environ = os.environ) -> str | None:
+    """The secret in the file that --key-file names, which comes before the variable called `name`."""
+    return _read("--key-file", file) if file else take(name, environ=environ)
 
 
 def hub_token(environ: Mapping[str, str] = os.environ) -> Path | None:
