@@ -163,7 +163,8 @@ def serve(
     no_console: Annotated[
         bool,
         typer.Option(
-            "--no-console", help="Without the Console: the operators' page /console and its data."
+            "--no-console",
+            help="Without the operators' page /console; seekserve top still has its data.",
         ),
     ] = False,
     update_models: Annotated[

@@ -42,7 +42,7 @@ def build(
     keys: KeyDesk,
     log: Log,
     unseen: Metrics,
-    console: Console | None = None,
+    console: Console,
 ) -> Starlette:
     """For ops.sock: whoever can open that may do everything. Its requests are counted on `unseen`."""
     changes = [
@@ -56,24 +56,19 @@ def build(
         Route("/keys/{name}/rotate", keys.rotate, methods=["POST"]),
         Route("/keys/{name}/revoke", keys.revoke, methods=["POST"]),
     ]
-    layers = [_tracing(log, unseen)]
-    if console:
+    if console.shown:
         changes.append(Route("/console", console.link, methods=["GET"]))
-        layers.append(console.on_socket())
-    return _app([*_reading(ops), *changes], layers)
+    return _app([*_reading(ops), *changes], [_tracing(log, unseen), console.on_socket()])
 
 
-def scrape(
-    ops: Ops, config: Config, log: Log, unseen: Metrics, console: Console | None = None
-) -> Starlette:
+def scrape(ops: Ops, config: Config, log: Log, unseen: Metrics, console: Console) -> Starlette:
     """For --ops: reading alone, but for who signs in to the Console. Without a token only this machine's
     own programs, no web page.
     """
     hashes = (config.ops_token,) if config.ops_token else ()
     ring = Keyring(hashes, door="closed" if hashes else "local")
     guard = Middleware(Guard, ring=lambda: ring, tier=config.tier, words=OF_THE_TOKEN)
-    usher = [console.on_port()] if console else []
-    return _app(_reading(ops), [_tracing(log, unseen), *usher, guard], READ_ALONE)
+    return _app(_reading(ops), [_tracing(log, unseen), *console.on_port(), guard], READ_ALONE)
 
 
 def _reading(ops: Ops) -> list[Route]:

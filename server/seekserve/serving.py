@@ -110,7 +110,7 @@ async def _serve(
             if port:
                 await sides.enter_async_context(Side(apps.scrape, port))
             with _hangups(apps.hangup, certificate):
-                console = (apps.console.url, apps.console.signed) if apps.console else None
+                console = (apps.console.url, apps.console.signed) if apps.console.shown else None
                 watcher = asyncio.create_task(_watch(screen, fleet, config, server, console))
                 await server.serve(sockets=[listener])
                 screen.stopped()
