@@ -26,7 +26,7 @@ export function table(keys, { spent, act, may, currency }) {
     ];
     return h("tr", { "data-state": key.state }, cells.map((cell, place) => h("td", { "data-name": COLUMNS[place] }, h("div", {}, cell))));
   });
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Keys" }, h("table", { class: "cards" },
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of keys" }, h("table", { class: "cards" },
     h("thead", {}, h("tr", {}, COLUMNS.map((name) => h("th", { scope: "col" }, name || h("span", { class: "unseen" }, "Actions"))))), h("tbody", {}, rows)));
 }
 

@@ -100,6 +100,7 @@ function made(ctx, by) {
   }
 
   function put(turn) {
+    if (!turns.length) fill(list);
     const view = shown(turn, acts);
     turns.push({ turn, view });
     list.append(view.node);
@@ -108,7 +109,6 @@ function made(ctx, by) {
 
   function send(text = box.value) {
     if (running || !text.trim() || !checked(() => settings.asked())) return;
-    if (!turns.length) fill(list);
     put({ role: "user", content: text });
     box.value = "";
     begin();
