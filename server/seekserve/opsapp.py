@@ -6,7 +6,7 @@ what a scrape reads, never what changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from starlette.applications import Starlette
@@ -28,6 +28,7 @@ from seekserve.gateway.trace import Tracing
 from seekserve.log import Log
 from seekserve.metrics import Metrics
 
+Told = Callable[[Request, Exception], Awaitable[Response]]
 LISTED = "README.md lists what is."
 READ_ALONE = (
     f"This port is for scrapes: what changes anything is on STATE_DIR/ops.sock only. {LISTED}"
@@ -89,8 +90,11 @@ def _tracing(log: Log, unseen: Metrics) -> Middleware:
 
 
 def _app(routes: list[Route], middleware: list[Middleware], elsewhere: str = LISTED) -> Starlette:
-    no_route = partial(_no_route, elsewhere)
-    told = {StartError: _unwilling, Refusal: _refused, HTTPException: no_route}
+    told: dict[type[Exception], Told] = {
+        StartError: _unwilling,
+        Refusal: _refused,
+        HTTPException: partial(_no_route, elsewhere),
+    }
     return Starlette(routes=routes, middleware=middleware, exception_handlers=told)
 
 
