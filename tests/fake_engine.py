@@ -55,6 +55,10 @@ vllm:generation_tokens_total{{engine="0",model_name="fake"}} {tokens}.0
 # TYPE process_open_fds gauge
 process_open_fds 7
 """
+KV = """# HELP vllm:kv_cache_usage_perc KV-cache usage. 1 means 100 percent usage.
+# TYPE vllm:kv_cache_usage_perc gauge
+vllm:kv_cache_usage_perc{{engine="0",model_name="fake"}} {kv}
+"""
 
 
 class Engine:
@@ -109,6 +113,8 @@ class Engine:
         if not self.knobs.bare:
             pages["/health"] = ("text/plain", "")
             page = METRICS.format(running=self.running, tokens=self.tokens)
+            if self.knobs.kv is not None:
+                page += KV.format(kv=self.knobs.kv)
             pages["/metrics"] = ("text/plain; version=0.0.4", page)
         if path == "/seen":
             state = {"running": self.running, "connections": self.connections, "seen": self.seen}
@@ -162,6 +168,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--holder", default="", help="file for the pid of a grandchild that holds on"
     )
+    parser.add_argument("--kv", type=float, help="the share of its KV cache that it says is used")
     parser.add_argument("--fault", default="", help="one that every answer has")
     parser.add_argument("--births", default="", help="file that gets our pid appended")
     knobs, _ = parser.parse_known_args()

@@ -17,7 +17,7 @@ def test_a_taken_port_names_another() -> None:
             bound(taken, 1, "--cluster 127.0.0.1:1"),
         ):
             pass
-    assert raised.value.todo == "Stop that one, or choose another: --cluster 127.0.0.1:1."
+    assert raised.value.todo == "Stop that one, or choose another, such as --cluster 127.0.0.1:1."
 
 
 def test_an_address_of_another_machine() -> None:
@@ -32,3 +32,8 @@ def test_it_is_closed_on_the_way_out() -> None:
     with bound(Listen(host="::1", port=0), 1, "") as listener:
         assert listener.getsockname()[0] == "::1"
     assert listener.fileno() == -1
+
+
+def test_the_place_beside_can_be_pasted() -> None:
+    assert Listen(host="::1", port=8000).beside == "[::1]:8001"
+    assert Listen(host="127.0.0.1", port=65535).beside == "127.0.0.1:65534"

@@ -116,6 +116,8 @@ def test_prove_of_what_is_no_engine(tmp_path: Path) -> None:
     assert prove(nobody) == (1, f"{nobody}: nothing answers there")
     code, line = prove("https://example.test")
     assert code == 2 and "http://HOST:PORT" in line
+    code, line = prove(nobody, SEEKSERVE_ENGINE_API_KEY="clé")
+    assert code == 2 and "no HTTP header can carry" in line and "clé" not in line
     code, line = prove(nobody, SEEKSERVE_ENGINE_API_KEY_FILE=str(tmp_path / "none"))
     assert code == 2 and "SEEKSERVE_ENGINE_API_KEY_FILE" in line
 

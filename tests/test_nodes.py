@@ -95,6 +95,11 @@ def test_join_wants_the_token_and_says_how_to_make_one(tmp_path: Path) -> None:
     assert "openssl rand -hex 32" in ended.output
 
 
+def test_a_variables_last_line_end_is_no_part_of_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEKSERVE_NODE_TOKEN", f"{TOKEN.get_secret_value()}\n")
+    assert meeting.take_token() == TOKEN
+
+
 SIZES: dict[str, dict[str, Flag]] = {
     "tp over nodes": {"tensor-parallel-size": 2},
     "pp over nodes": {"tensor-parallel-size": 4, "pipeline-parallel-size": 2},

@@ -76,6 +76,28 @@ def test_what_cannot_be_a_secret_is_named(tmp_path: Path) -> None:
         assert str(tmp_path / name) in error.message and twin(API_KEY) in error.todo
 
 
+def test_a_pipe_is_read_where_something_is_in_it_and_never_waited_for(tmp_path: Path) -> None:
+    """As a shell's <(command) is one, whose command takes its time."""
+    mouth, end = os.pipe()
+    with os.fdopen(mouth), os.fdopen(end, "wb", buffering=0) as writer:
+        said = {twin(API_KEY): f"/proc/self/fd/{mouth}"}
+        assert "nobody has written" in refused(dict(said)).message
+        writer.write(TEXT.encode() + b"\n")
+        writer.close()
+        assert take(API_KEY, None, said) == TEXT
+
+
+@pytest.mark.parametrize("inside", ["\n", "\0", "\r\n", "\x1b", "\u2028"])
+def test_what_no_client_can_send_is_no_secret(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "key").write_bytes(f"{TEXT}{inside}{TEXT}\n".encode())
+    assert "more than one line" in refused({twin(API_KEY): str(tmp_path / "key")}).message
+
+
+def test_the_mark_of_an_encoding_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbf" + TEXT.encode() + b"\r\n")
+    assert take(API_KEY, None, {twin(API_KEY): str(tmp_path / "key")}) == TEXT
+
+
 def test_a_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"x" * MOST_BYTES)
     assert take(API_KEY, None, {twin(API_KEY): str(tmp_path / "key")}) == "x" * MOST_BYTES

@@ -1,4 +1,4 @@
-"""A listening socket before anything starts behind it, or why there can be none.
+"""A listening socket before anything starts behind it, or why there can be none; and the URL of one.
 
 The API, the operators' port and the nodes' door are all opened here; each says which words of the command
 line would choose another place.
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from seekserve.errors import ConfigError, PortTaken
-from seekserve.settings import Listen
+from seekserve.settings import Listen, authority
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def _why(listen: Listen, instead: str, error: OSError) -> PortTaken | ConfigErro
     if error.errno == errno.EADDRINUSE:
         return PortTaken(
             f"Port {listen.port} on {listen.host} is taken by another program.",
-            f"Stop that one, or choose another: {instead}.",
+            f"Stop that one, or choose another, such as {instead}.",
         )
     if error.errno == errno.EACCES:
         return PortTaken(
@@ -43,4 +43,11 @@ def _why(listen: Listen, instead: str, error: OSError) -> PortTaken | ConfigErro
         return ConfigError(
             f"{listen.host} is no address of this machine.", "Give one of its own, or 0.0.0.0."
         )
-    return ConfigError(f"Cannot listen on {listen.host}:{listen.port}: {error.strerror or error}.")
+    where = authority(listen.host, listen.port)
+    return ConfigError(f"Cannot listen on {where}: {error.strerror or error}.")
+
+
+def url_of(listen: Listen) -> str:
+    """Where this machine reaches what listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104
+    return f"http{'s' if listen.tls_cert else ''}://{authority(host, listen.port)}"

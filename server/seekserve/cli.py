@@ -10,7 +10,9 @@ import typer
 from rich.console import Console
 
 from seekserve import __version__
+from seekserve.chatverb import chat
 from seekserve.config import Config, load, spans_wanted, state_folder
+from seekserve.consoleverb import console
 from seekserve.errors import StartError
 from seekserve.firstkey import FirstKey
 from seekserve.healthverbs import add_health
@@ -21,6 +23,7 @@ from seekserve.opsverbs import add_ops
 from seekserve.renderverb import render
 from seekserve.secretfiles import API_KEY, ENGINE_KEY, OPS_TOKEN, take
 from seekserve.settings import Listen, Prefer
+from seekserve.topverb import top
 from seekserve.usageverbs import usage
 from seekserve.verbs import add_planning
 
@@ -34,6 +37,9 @@ ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoi
   seekserve join HEAD                this machine as one more node of serve --nodes N
   seekserve plan                     which models fit this machine, or any other, and how
   seekserve render compose           the files that start a tier: compose, Kubernetes, systemd, Slurm
+  seekserve top                      engines, tokens, queue and KV cache, live in this terminal
+  seekserve console                  the same and more in a browser
+  seekserve chat                     talk to the model that is served, in this terminal
   seekserve keys add NAME            a key for a client, shown once
   seekserve usage --by key           who used what, and what it cost
   seekserve doctor                   what is open, old or wrong on this machine, and how to mend it
@@ -54,7 +60,7 @@ cli = typer.Typer(
 
 
 @cli.callback(invoke_without_command=True)
-def top(
+def about(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
@@ -150,7 +156,8 @@ def serve(
         typer.Option(
             metavar="HOST:PORT",
             help="Answer scrapes (GET /metrics, /version, /health) over TCP too, for Prometheus. Beyond "
-            "loopback SEEKSERVE_OPS_TOKEN must be set. Everything else is on STATE_DIR/ops.sock alone.",
+            "loopback SEEKSERVE_OPS_TOKEN must be set. The Console is there too; everything else is on "
+            "STATE_DIR/ops.sock alone.",
         ),
     ] = "",
     no_console: Annotated[
@@ -221,6 +228,9 @@ cli.add_typer(keys, name="keys")
 cli.command()(usage)
 cli.command()(render)
 cli.command()(join)
+cli.command()(chat)
+cli.command()(top)
+cli.command()(console)
 add_ops(cli)
 add_health(cli)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import SecretStr, ValidationError, field_validator
 
-from seekserve import meeting
+from seekserve import meeting, secretfiles
 from seekserve.complaints import complaints
 from seekserve.errors import ConfigError, OpenToTheWorld
 from seekserve.settings import Frozen, Listen, Tier
@@ -127,11 +127,7 @@ def load(
     """One frozen Config from a tier and the command line; the key is hashed here and dropped."""
     named = (("API key", api_key), ("engine's API key", engine_key), ("ops token", ops_token))
     for name, key in named:
-        if key and not (key.isascii() and key.isprintable() and " " not in key):
-            raise ConfigError(
-                f"The {name} holds characters that no HTTP header can carry.",
-                "Use letters, digits, - and _ alone, without a space or a line's end.",
-            )
+        secretfiles.checked(name, key)
     try:
         read = read_tier(tier or (ATTACHED if attach else "demo"))
         config = Config.model_validate(

@@ -8,6 +8,7 @@ SeekserveError
 │   ├── UnknownName        2   no such model or accelerator in the catalog, or key in the key file
 │   ├── LedgerUnusable     2   its file is damaged, newer, locked or not ours to write
 │   ├── Impossible         2   a layout, format or flag that cannot be, whatever the memory
+│   ├── Unanswered         1   a server that was asked refused, broke off or is not there
 │   └── EngineFailed       3   the engine did not start, or died for good
 ├── NodeLost                   another node of the engine is gone, silent, or not what it says
 └── Refusal                    an HTTP answer in the client's own error shape
@@ -81,6 +82,14 @@ class LedgerUnusable(StartError):
 
 class Impossible(StartError):
     exit_code = 2
+
+
+class Unanswered(StartError):
+    """`status` is what the server refused with, 0 where it did not answer so far."""
+
+    def __init__(self, message: str, todo: str = "", status: int = 0) -> None:
+        super().__init__(message, todo)
+        self.status = status
 
 
 class EngineFailed(StartError):

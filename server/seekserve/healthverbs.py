@@ -39,6 +39,7 @@ def prove(
     with told():
         if not url.startswith(("http://", "unix:")):
             raise ConfigError(f"{url[:200]} is neither http://HOST:PORT nor unix:/PATH.")
-        found = asyncio.run(proved(url, secretfiles.take(secretfiles.ENGINE_KEY)))
+        key = secretfiles.checked("engine's API key", secretfiles.take(secretfiles.ENGINE_KEY))
+        found = asyncio.run(proved(url, key))
     typer.echo(f"{url}: {found.words}")
     raise typer.Exit(0 if found.works else 1)

@@ -22,7 +22,7 @@ MAKE = (
 def take_token() -> SecretStr | None:
     """From its variable, or the file that its twin names. Raises ConfigError where that cannot be used."""
     said = take(NODE_TOKEN)
-    return SecretStr(said) if said else None
+    return SecretStr(said.strip()) if said else None  # the same text in a variable as from a file
 
 
 def checked_token(token: SecretStr | None) -> SecretStr:

@@ -28,12 +28,13 @@ from seekserve.gateway.trace import Tracing
 from seekserve.log import Log
 from seekserve.metrics import Metrics
 
-Told = Callable[[Request, Exception], Awaitable[Response]]
 LISTED = "README.md lists what is."
 READ_ALONE = (
     "This port is for scrapes: the rest, and all that changes anything, is on STATE_DIR/ops.sock only. "
     f"{LISTED}"
 )
+
+Told = Callable[[Request, Exception], Awaitable[Response]]
 
 
 def build(
@@ -91,10 +92,11 @@ def _tracing(log: Log, unseen: Metrics) -> Middleware:
 
 
 def _app(routes: list[Route], middleware: list[Middleware], elsewhere: str = LISTED) -> Starlette:
+    no_route: Told = partial(_no_route, elsewhere)
     told: dict[type[Exception], Told] = {
         StartError: _unwilling,
         Refusal: _refused,
-        HTTPException: partial(_no_route, elsewhere),
+        HTTPException: no_route,
     }
     return Starlette(routes=routes, middleware=middleware, exception_handlers=told)
 

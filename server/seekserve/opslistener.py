@@ -31,7 +31,7 @@ LOCK = "ops.lock"
 BACKLOG = 64
 MOST_BYTES = 128 * 1024
 HEAD_S = 10.0
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 128  # of which so many as the Console has seats may stay
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def ops_port(listen: Listen | None) -> AbstractContextManager[socket.socket | No
     """The TCP port for scrapes, where one is wanted. Raises PortTaken or ConfigError."""
     if listen is None:
         return contextlib.nullcontext()
-    return bound(listen, BACKLOG, f"--ops {listen.host}:{listen.port + 1}")
+    return bound(listen, BACKLOG, f"--ops {listen.beside}")
 
 
 @contextmanager
@@ -110,13 +110,19 @@ class BoundedProtocol(HttpToolsProtocol):
             transport.abort()
         self._patience = self.loop.call_later(HEAD_S, self._too_slow)
 
+    def on_response_complete(self) -> None:
+        """The next request has as long as the first had."""
+        super().on_response_complete()
+        self._patience.cancel()
+        self._patience = self.loop.call_later(HEAD_S, self._too_slow)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._patience.cancel()
         super().connection_lost(exc)
 
     def _too_slow(self) -> None:
         """One that has not asked for anything in all that time makes room for others."""
-        if self.cycle is None:
+        if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:

@@ -143,6 +143,8 @@ def _write(out: Path, files: dict[str, str], force: bool) -> None:
         for name, text in files.items():
             path = out / name
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink() or not path.is_file():
+                path.unlink(missing_ok=True)
             path.write_text(text)
     except UnicodeDecodeError as error:
         raise ConfigError(
@@ -156,7 +158,10 @@ def _write(out: Path, files: dict[str, str], force: bool) -> None:
 
 
 def _differs(path: Path, text: str) -> bool:
-    return path.exists() and path.read_text() != text
+    """So does what is no file: nothing is written through a link, nor waited for at a pipe."""
+    if path.is_symlink() or not path.is_file():
+        return path.is_symlink() or path.exists()
+    return path.read_text() != text
 
 
 def _say(kind: Kind, out: Path, files: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.status import Status
 from rich.text import Text
 
+from seekserve.binding import url_of
 from seekserve.config import Config
 from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.stages import in_words
@@ -84,7 +85,15 @@ class Screen:
         if self._progress and snapshot.name in self._tasks:
             self._progress.remove_task(self._tasks.pop(snapshot.name))
 
-    def banner(self, config: Config, port: int, models: list[str], console: Link = None) -> None:
+    def linked(self, url: str, signed: str) -> None:
+        """Where the engines can be seen to come up. What signs in there is for a person's eyes: a file
+        that is written to is read by others.
+        """
+        told = f"{url} (seekserve console prints a link that signs you in)"
+        told = signed if self.console.is_terminal else told
+        self._print(Text(f"The Console: {told}"), soft_wrap=True)
+
+    def banner(self, config: Config, port: int, models: list[str]) -> None:
         """Where it is and two ways to try it, ready to paste."""
         base = base_url(config, port)
         self._print(
@@ -94,22 +103,11 @@ class Screen:
                 border_style="green",
             )
         )
-        if console:
-            self._linked(*console)
         for text in (curl(config, base, models[0]), python(config, base, models[0])):
             self._print(Text(text), soft_wrap=True)
             self._print()
         what = "server; engines go on" if config.attach else "server and its engine"
         self._print(f"Ctrl-C stops the {what}.", highlight=False)
-
-    def _linked(self, url: str, signed: str) -> None:
-        """What signs in is for a person's eyes, and a file that is written to is read by others."""
-        if self.console.is_terminal:
-            self._print(Text(f"The Console: {signed}"), soft_wrap=True)
-        else:
-            told = f"The Console: {url} (seekserve console prints a link that signs you in)"
-            self._print(Text(told), soft_wrap=True)
-        self._print()
 
     def stopping(self, again: bool) -> None:
         """Answers a Ctrl-C: it may take some seconds until everything has ended."""
@@ -153,7 +151,7 @@ class Screen:
 
 
 def base_url(config: Config, port: int) -> str:
-    return config.listen.model_copy(update={"port": port}).url + "/v1"
+    return url_of(config.listen.model_copy(update={"port": port})) + "/v1"
 
 
 def _door(config: Config) -> str:

@@ -83,7 +83,9 @@ async def _serve(
 ) -> None:
     log = Log(config.log_format)
     with (
-        bound(config.listen, BACKLOG, f"--port {config.listen.port + 1}") as listener,
+        bound(
+            config.listen, BACKLOG, f"--port {config.listen.beside.rpartition(':')[2]}"
+        ) as listener,
         ops_socket(config.state_dir) as door,
         ops_port(config.ops) as port,
         _muster(config, facts, log) as nodes,
@@ -124,7 +126,7 @@ def _muster(config: Config, facts: Facts | None, log: Log) -> Iterator[Muster | 
         yield None
         return
     where = config.cluster
-    instead = f"--cluster {where.host}:{where.port + 1}, and the same with seekserve join"
+    instead = f"--cluster {where.beside}, and the same with seekserve join"
     with bound(where, MOST_STRANGERS, instead) as there:
         yield Muster(there, config.node_token, facts, config.tier.nodes, log)
 
@@ -164,11 +166,13 @@ async def _watch(
     screen: Screen, fleet: Fleet, config: Config, server: Server, console: Link
 ) -> None:
     """Progress, then the banner; and the end of the server once every engine has failed."""
+    if console:
+        screen.linked(*console)
     with screen.progress():
         while not fleet.ready and not fleet.failed:
             await asyncio.sleep(0.05)
     if fleet.ready:
-        screen.banner(config, config.listen.port, sorted(fleet.cards()), console)
+        screen.banner(config, config.listen.port, sorted(fleet.cards()))
     while not fleet.failed:
         await asyncio.sleep(0.5)
     server.should_exit = True

@@ -9,12 +9,22 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Flag = str | int | float | bool | list[str] | dict[str, Any]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]  # "" is not said
+
+
+def _plain(name: str) -> str:
+    """It goes into unit files, scripts and comments, where more than these could be an instruction."""
+    if not name.isprintable() or not 0 < len(name) <= 64 or set(name) & set("%\\"):
+        raise ValueError("a name is one line of 1 to 64 letters, without % and \\")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_plain)]
 
 
 class Frozen(BaseModel):
@@ -164,7 +174,7 @@ class Dialect(Frozen):
 
 
 class Tier(Frozen):
-    tier: str
+    tier: Name
     about: str = ""
     ladder: tuple[Rung, ...] = ()
     hardware: tuple[Hardware, ...] = ()
@@ -204,6 +214,11 @@ class Tier(Frozen):
         return self
 
 
+def authority(host: str, port: int) -> str:
+    """As a URL has it: an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Listen(Frozen):
     """Where the server listens, and how long it waits for clients: for a head (`head_s`), for one that
     does not read (`unread_s`), and when it stops for what still runs (`drain_s`). `console` is whether
@@ -230,11 +245,9 @@ class Listen(Frozen):
         return self
 
     @property
-    def url(self) -> str:
-        """Where this machine reaches it."""
-        every = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
-        host = every.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
-        return f"http{'s' if self.tls_cert else ''}://{host}:{self.port}"
+    def beside(self) -> str:
+        """The next port of the same address, for who finds this one taken."""
+        return authority(self.host, self.port + 1 if self.port < 65535 else self.port - 1)
 
     @property
     def loopback(self) -> bool:

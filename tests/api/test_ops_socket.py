@@ -10,21 +10,21 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from seekserve import opsdoor
+from seekserve import opsdoor, opslistener
 from seekserve.cli import cli
 from seekserve.config import hash_key
 from seekserve.engine.engine import Attached
 from seekserve.errors import ConfigError
 from seekserve.gateway import keyfile
 from seekserve.opslistener import ops_socket
-from tests.support import KEY, FakeEngine, Gate, config, gateway, without_proxies
+from tests.support import KEY, PATIENCE_S, FakeEngine, Gate, config, gateway, without_proxies
 
 
 @pytest.fixture
@@ -174,6 +174,20 @@ async def test_what_is_far_too_large_is_hung_up_on(kept: Gate, size: int) -> Non
     with pytest.raises(httpx.TransportError):
         await kept.ops.get("/server", headers={"x-long": "x" * size})
     assert (await kept.ops.get("/server")).status_code == 200
+
+
+async def test_half_a_second_request_holds_no_place_for_ever(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opslistener, "HEAD_S", 0.5)
+    async with gateway(config(engine.url, state_dir=tmp_path)):
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "ops.sock"))
+        writer.write(b"GET /version HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        await reader.readuntil(b"]}")
+        writer.write(b"G")
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        writer.close()
 
 
 async def test_a_defect_is_told_without_its_words(kept: Gate) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from seekserve.gateway import keyfile
+from seekserve.settings import Tenancy
 from tests.console.doors import bearer
 from tests.support import KEY, FakeEngine, Gate, config, gateway, until
+from tests.test_reloading import Files
 
 SECRET = "the prompt that nobody else may read"
 
@@ -68,6 +70,41 @@ async def test_plots_move_with_requests(closed: Gate) -> None:
     assert max(n for n in series["ttft_p99"] if n is not None) > 0
 
 
+async def test_a_first_token_is_counted_when_it_comes_and_not_at_the_end(closed: Gate) -> None:
+    body = closed.chat("fault:slow interval=0.05 tokens=2000", stream=True, max_tokens=2000)
+    async with closed.client.stream(
+        "POST", "/v1/chat/completions", json=body, headers=bearer(KEY)
+    ) as answer:
+        assert answer.status_code == 200
+
+        async def seen() -> bool:
+            series = (await get(closed, "history"))["series"]
+            assert not any(series.get("requests", ()))
+            return any(series.get("ttft_p50", ())) and series["running"][-1] == 1
+
+        await until(seen)
+
+
+async def test_the_console_follows_a_reload(engine: FakeEngine, tmp_path: Path) -> None:
+    settings = config(engine.url, state_dir=tmp_path)
+    files = Files(settings)
+    async with gateway(settings, renewal=files) as gate:
+        before = await get(gate, "state")
+        files.tier(classes=settings.tier.classes | {"night": Tenancy(share=0.001)})
+        assert (await gate.ops.post("/reload")).status_code == 200
+        after = await get(gate, "state")
+        told = [{one["name"] for one in state["classes"]} for state in (before, after)]
+        assert told[1] - told[0] == {"night"}
+        (event,) = await events(gate, "reload")
+        assert "night" in event["words"]
+        series = await until(lambda: _series(gate, "waiting:night"))
+        assert series[-1] == 0.0
+
+
+async def _series(gate: Gate, name: str) -> Any:
+    return (await get(gate, "history"))["series"].get(name)
+
+
 async def test_what_goes_wrong_is_an_event_with_its_id_and_no_prompt(closed: Gate) -> None:
     headers = bearer(KEY) | {"x-request-id": "mine-7"}
     body = closed.chat(SECRET) | {"model": "nothing"}
@@ -110,25 +147,23 @@ async def test_a_key_is_made_used_rotated_and_revoked(closed: Gate, tmp_path: Pa
     assert {"add ann", "rotate ann", "change ann", "revoke ann"} <= told
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "status"),
-    [
-        ("keys", {"name": "no spaces"}, 422),
-        ("keys", {"name": "a", "scope": "king"}, 422),
-        ("keys", {"name": "a", "unknown": 1}, 422),
-        ("keys/nobody/change", {"concurrency": 1}, 404),
-        ("keys/nobody/rotate", {}, 404),
-        ("keys/nobody/revoke", {}, 404),
-        ("nothing", {}, 404),
-        ("state", {}, 405),
-    ],
+WRONG: tuple[tuple[str, dict[str, Any], int], ...] = (
+    ("keys", {"name": "no spaces"}, 422),
+    ("keys", {"name": "a", "scope": "king"}, 422),
+    ("keys", {"name": "a", "unknown": 1}, 422),
+    ("keys/nobody/change", {"concurrency": 1}, 404),
+    ("keys/nobody/rotate", {}, 404),
+    ("keys/nobody/revoke", {}, 404),
+    ("nothing", {}, 404),
+    ("state", {}, 405),
 )
-async def test_what_cannot_be_done_is_told(
-    closed: Gate, path: str, body: dict[str, Any], status: int
-) -> None:
-    answer = await closed.client.post(f"/console/api/{path}", json=body)
-    assert answer.status_code == status
-    assert answer.json()["error"]["message"]
+
+
+async def test_what_cannot_be_done_is_told(closed: Gate) -> None:
+    for path, body, status in WRONG:
+        answer = await closed.client.post(f"/console/api/{path}", json=body)
+        assert answer.status_code == status, path
+        assert answer.json()["error"]["message"]
 
 
 async def test_usage_by_key_and_day_and_as_a_sheet(closed: Gate) -> None:

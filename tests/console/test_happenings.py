@@ -50,6 +50,18 @@ def over(**facts: object) -> Trace:
             {"action": "reload", "failed": "it is no YAML"},
             Said("reload", "error", "reload: failed: it is no YAML"),
         ),
+        (
+            "ops",
+            {
+                "action": "reload",
+                "changed": "engine.env.HF_TOKEN: a -> b; engine.args.api-key: a -> b; x.max_tokens: 1 -> 2",
+            },
+            Said(
+                "reload",
+                "info",
+                "reload: engine.env.HF_TOKEN: changed; engine.args.api-key: changed; x.max_tokens: 1 -> 2",
+            ),
+        ),
         ("ops", {"action": "keys add", "of": "ann"}, Said("keys", "info", "add ann", key="ann")),
         (
             "ops",

@@ -6,16 +6,20 @@ import json
 import math
 import random
 import tracemalloc
+from typing import Any
 
 import pytest
 
 from seekserve.console.happenings import MOST as MOST_EVENTS
 from seekserve.console.happenings import Happenings
 from seekserve.console.history import MOST, SPAN, History
+from seekserve.console.live import Live
+from seekserve.console.pulse import Pulse
 from seekserve.console.rates import Rates, total
 from seekserve.console.saying import Said
 from seekserve.console.tally import Tally
 from seekserve.engine.exposition import UNTOLD, Figures, figures
+from seekserve.log import Log
 
 PAGE = """# HELP vllm:generation_tokens_total Number of generation tokens processed.
 vllm:generation_tokens_total{engine="0",model_name="m"} 1.5e+06
@@ -30,6 +34,11 @@ vllm:generation_tokens_total_of_others 7
 """
 
 
+def told(history: History) -> dict[str, Any]:
+    page: dict[str, Any] = json.loads(history.page())
+    return page
+
+
 def test_a_page_is_read_over_all_ranks() -> None:
     assert figures(PAGE, 5.0) == Figures(5.0, 2_000_000, 12, 3, 0, 0.75)
     assert figures("", 5.0) == Figures(5.0)
@@ -40,9 +49,19 @@ def test_history_keeps_a_quarter_of_an_hour_and_no_more() -> None:
     history = History()
     for second in range(SPAN + 50):
         history.take(1000.0 + second, {"a": float(second), "b": None})
-    told = history.told()
-    assert (told["step_s"], told["until"]) == (1, 1000.0 + SPAN + 49)
-    assert told["series"] == {"a": [float(n) for n in range(50, SPAN + 50)]}
+    page = told(history)
+    assert (page["step_s"], page["until"]) == (1, 1000.0 + SPAN + 49)
+    assert page["series"] == {"a": [float(n) for n in range(50, SPAN + 50)]}
+
+
+def test_a_page_is_made_once_a_second() -> None:
+    history = History()
+    history.take(1.0, {'a "name"': 1.0})
+    assert history.page() is history.page()
+    before = history.page()
+    history.take(2.0, {'a "name"': 123456.7})
+    assert history.page() is not before
+    assert told(history)["series"] == {'a "name"': [1.0, 123460.0]}
 
 
 def test_a_series_that_begins_late_has_nothing_before() -> None:
@@ -50,7 +69,7 @@ def test_a_series_that_begins_late_has_nothing_before() -> None:
     history.take(1.0, {"a": 1.0})
     history.take(2.0, {"a": None, "late": 2.5})
     history.take(3.0, {"a": 3.0, "late": 3.5})
-    assert history.told()["series"] == {"a": [1.0, None, 3.0], "late": [None, 2.5, 3.5]}
+    assert told(history)["series"] == {"a": [1.0, None, 3.0], "late": [None, 2.5, 3.5]}
 
 
 def test_seconds_that_were_missed_are_gaps_and_no_shift() -> None:
@@ -58,11 +77,11 @@ def test_seconds_that_were_missed_are_gaps_and_no_shift() -> None:
     history.take(10.0, {"a": 1.0})
     history.take(11.02, {"a": 2.0})
     history.take(14.0, {"a": 5.0})
-    assert history.told()["series"]["a"] == [1.0, 2.0, None, None, 5.0]
+    assert told(history)["series"]["a"] == [1.0, 2.0, None, None, 5.0]
     history.take(10_000_000.0, {"a": 6.0})  # a clock that was set
-    assert history.told()["series"]["a"][-2:] == [None, 6.0]
+    assert told(history)["series"]["a"][-2:] == [None, 6.0]
     history.take(9.0, {"a": 7.0})
-    assert history.told()["series"]["a"][-2:] == [6.0, 7.0]
+    assert told(history)["series"]["a"][-2:] == [6.0, 7.0]
 
 
 def test_what_is_gone_for_long_is_forgotten() -> None:
@@ -70,7 +89,7 @@ def test_what_is_gone_for_long_is_forgotten() -> None:
     history.take(1.0, {"kv:engine-0": 0.5, "a": 1.0})
     for second in range(2, 8):
         history.take(float(second), {"a": 1.0})
-    assert set(history.told()["series"]) == {"a"}
+    assert set(told(history)["series"]) == {"a"}
 
 
 def test_there_are_so_many_series_at_most() -> None:
@@ -98,7 +117,7 @@ def test_all_that_is_kept_takes_less_than_ten_megabytes() -> None:
     tracemalloc.stop()
     assert len(history) == MOST and len(happenings) == MOST_EVENTS
     assert held < 10e6, f"{held / 1e6:.1f} MB"
-    assert len(json.dumps(history.told())) < 10e6
+    assert len(history.page()) < 10e6
 
 
 def test_rates_follow_the_engines_counters() -> None:
@@ -153,3 +172,21 @@ def test_requests_and_refusals_are_told_a_second() -> None:
     again = tally.turn(1.0)
     assert again["requests"] == 0.0 and again["cached_share"] == 0.5
     assert "refused:batch" not in again
+
+
+async def test_what_an_engine_makes_up_stops_no_clock() -> None:
+    """Numbers too large to be true, and names that are no text."""
+    history, live, name = History(), Live(), "kv:\ud800\n"
+    pulse = Pulse(
+        live,
+        history,
+        lambda: {name: 1e300, "a": math.inf, "b": None, "c": 0.123456789},
+        lambda: [{"name": name}],
+        list,
+        dict,
+        Log(sink=lambda line: None),
+    )
+    pulse.tick()
+    _, said = live.since(0)
+    assert b'"a":null,"b":null,"c":0.12346' in said and said.count(b"\n") == 3
+    assert told(history)["series"] == {"c": [0.12346]}

@@ -17,6 +17,7 @@ import pytest
 from seekserve.console.live import SEATS, Live
 from seekserve.errors import QueueFull, Stopping
 from seekserve.gateway import keychanges, keyfile
+from seekserve.gateway.outlet import WRITER
 from tests.console.doors import bearer, doors
 from tests.console.test_usher import made
 from tests.support import PATIENCE_S, FakeEngine, Gate, config, gateway, raw, until
@@ -152,6 +153,29 @@ async def test_one_that_does_not_read_misses_ticks_and_costs_nothing(local: Gate
     assert sent[-1] == b"" and len(live) == 0
     with pytest.raises(Stopping):
         live.watcher(lambda: b"", lambda: True)
+
+
+async def test_a_stop_hangs_up_on_one_that_does_not_read() -> None:
+    live, dropped = Live(), asyncio.Event()
+
+    class Writer:
+        def drop(self) -> None:
+            dropped.set()
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            await dropped.wait()
+
+    scope = {"type": "http", "extensions": {WRITER: Writer()}}
+    task = asyncio.create_task(live.watcher(lambda: b"first;", lambda: True)(scope, receive, send))
+    await until(lambda: len(live) == 1)
+    live.end()
+    await task
+    assert dropped.is_set() and len(live) == 0
 
 
 async def test_no_seat_is_given_twice() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from seekserve.config import Config, load, read_tier
 from seekserve.console.plans import Plans, device, page
 from seekserve.engine.address import Address
 from seekserve.engine.engine import Snapshot
+from seekserve.errors import Stopping
 from seekserve.plan.catalog import load_catalog
 from seekserve.plan.detect import Machine, detect
 from seekserve.plan.ladder import climb
 from seekserve.plan.planner import cluster_of
 from seekserve.plan.wish import Plan, Wish
+from tests.support import PATIENCE_S, until
 
 SNAPSHOT = Snapshot("engine-0", Address(path="/x"), (), planned={"weights_gib": 1.0})
 
@@ -81,6 +84,8 @@ def test_a_tier_written_by_hand_is_told_as_it_says(tmp_path: Path) -> None:
     command = each["command"]
     assert "--max-model-len 2048" in command and "--served-model-name deepseek-demo" in command
     assert "--uds" not in command
+    assert "--max-num-batched-tokens 2048" in command and "--api-key ..." in command
+    assert "VLLM_CPU_KVCACHE_SPACE=1" in command and "HF_TOKEN=..." in command
     for hidden in ("hf_abc", "sk-123", "sk-456"):
         assert hidden not in command
     assert told["machine"] and told["fits"]
@@ -125,3 +130,20 @@ async def test_a_look_that_failed_is_taken_again(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not now"):
         await plans.told(demo(tmp_path), [])
     assert (await plans.told(demo(tmp_path), []))["machine"]
+
+
+async def test_a_stop_waits_for_no_tool(tmp_path: Path) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def hangs() -> Machine:
+        begun.set()
+        over.wait(PATIENCE_S)
+        return here()
+
+    plans = Plans(hangs, lambda: None)
+    asked = asyncio.create_task(plans.told(demo(tmp_path), []))
+    await until(begun.is_set)
+    plans.end()
+    with pytest.raises(Stopping):
+        await asked
+    over.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from seekserve.console.pages import FOLDER
 from seekserve.gateway import keyfile
 from seekserve.gateway.keys import Key, Scope, mint, new_id
 from tests.console.doors import TOKEN, Doors, bearer, doors
@@ -82,19 +84,17 @@ async def test_wrong_keys_are_put_off(engine: FakeEngine, tmp_path: Path) -> Non
         assert await may(opened.api, **bearer(opened.own)) == (200, True)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"host": "evil.example"},
-        {"host": "evil.example:8000"},
-        {"origin": "https://evil.example"},
-        {"sec-fetch-site": "cross-site"},
-        {"sec-fetch-site": "same-site"},
-    ],
-    ids=str,
+FOREIGN = (
+    {"host": "evil.example"},
+    {"host": "evil.example:8000"},
+    {"origin": "https://evil.example"},
+    {"sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "same-site"},
 )
-async def test_pages_from_elsewhere_see_nothing(local: Doors, headers: dict[str, str]) -> None:
-    for client in (local.api, local.port):
+
+
+async def test_pages_from_elsewhere_see_nothing(local: Doors) -> None:
+    for client, headers in itertools.product((local.api, local.port), FOREIGN):
         told = await client.get(STATE, headers=headers)
         assert told.status_code == 403
         assert "access-control-allow-origin" not in told.headers
@@ -167,37 +167,40 @@ async def test_the_page_is_guarded_and_cached(local: Doors) -> None:
     assert data.headers["cache-control"] == "no-store"
     assert data.headers["content-security-policy"] == policy
     assert (await local.api.post("/console")).status_code == 405
+    for path in (FOLDER / "vendor").iterdir():
+        kept = await local.api.get(f"/console/vendor/{path.name}")
+        assert kept.content == path.read_bytes(), path.name
     slash = await local.api.get("/console/")
     assert (slash.status_code, slash.headers["location"]) == (308, "/console")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/console/../../etc/passwd",
-        "/console/../v1/models",
-        "/console/%2e%2e/room.py",
-        "/console/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
-        "/console//api/state",
-        "/console/./index.html",
-        "/console/api",
-        "/console/api/../api/state",
-        "/console/vendor/",
-        "/console/index.html%00",
-        "/console/__init__.py",
-        "/console/api/nothing",
-        "/console\\index.html",
-        "//console/api/state",
-    ],
+HOSTILE = (
+    "/console/../../etc/passwd",
+    "/console/../v1/models",
+    "/console/%2e%2e/room.py",
+    "/console/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+    "/console//api/state",
+    "/console/./index.html",
+    "/console/api",
+    "/console/api/../api/state",
+    "/console/vendor/",
+    "/console/index.html%00",
+    "/console/__init__.py",
+    "/console/api/nothing",
+    "/console\\index.html",
+    "//console/api/state",
 )
-async def test_no_path_leads_out_of_the_folder(local: Doors, path: str) -> None:
+
+
+async def test_no_path_leads_out_of_the_folder(local: Doors) -> None:
     port = local.api.base_url.port
     assert port
-    asked = f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-    reader, writer = await raw(port, asked.encode())
-    head = (await reader.read()).split(b"\r\n", 1)[0]
-    writer.close()
-    assert head.split()[1] in (b"404", b"400"), head
+    for path in HOSTILE:
+        asked = f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        reader, writer = await raw(port, asked.encode())
+        head = (await reader.read()).split(b"\r\n", 1)[0]
+        writer.close()
+        assert head.split()[1] in (b"404", b"400"), (path, head)
 
 
 async def test_a_foreign_host_gets_no_page_twice_over(local: Doors) -> None:

@@ -36,6 +36,9 @@ def test_what_is_understood(url: str, told: str, authority: str) -> None:
         "http://",
         "http://:80",
         "http://u:p@box",
+        "http://:p@box",
+        "http://\udcff",
+        f"http://{'x' * 64}",
         "http://box:x",
         "http://box:99999",
         "http://box?x=1",
@@ -45,3 +48,9 @@ def test_what_is_understood(url: str, told: str, authority: str) -> None:
 def test_what_is_refused(url: str) -> None:
     with pytest.raises(ConfigError):
         Address.parse(url)
+
+
+def test_a_password_is_not_said_again() -> None:
+    with pytest.raises(ConfigError) as refused:
+        Address.parse("http://user:hunter2@box:9000")
+    assert "hunter2" not in refused.value.message + refused.value.todo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from pydantic import SecretStr
 
 from seekserve.engine import link, protocol
 from seekserve.engine.engine import State
-from seekserve.engine.muster import MOST_STRANGERS, Muster
+from seekserve.engine.joining import Joining
+from seekserve.engine.muster import MOST_OF_ONE, MOST_STRANGERS, Muster
 from seekserve.engine.protocol import Facts, Seal, Stop
 from seekserve.engine.work import unfit
 from seekserve.errors import ConfigError
 from seekserve.log import Log
+from seekserve.settings import Listen
 from tests.engine.nodes import FACTS, QUICK, TOKEN, Head, Node, head, listening, node, post
 from tests.support import until
 
@@ -92,13 +95,25 @@ async def test_a_node_too_many_waits_and_takes_the_place_of_one_that_leaves(tmp_
         await spare.__aexit__(None, None, None)
 
 
+async def stranger(port: int, address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+
+
 async def test_strangers_are_bounded_in_number_bytes_and_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "GREET_S", 0.6)
+    monkeypatch.setattr(link, "GREET_S", 1.5)
     async with head(tmp_path / "h") as one:
         await one.waits()
-        ends = [await asyncio.open_connection("127.0.0.1", one.port) for _ in range(MOST_STRANGERS)]
+        ends = []
+        for number in range(MOST_STRANGERS):
+            address = f"127.0.0.{2 + number // MOST_OF_ONE}"
+            ends.append(await stranger(one.port, address))
+            if number + 1 == MOST_OF_ONE:
+                more = await stranger(one.port, address)
+                with suppress(ConnectionError):
+                    assert await more[0].read() == b"", "nobody has all places"
+                more[1].close()
         greeted = [await reader.readline() for reader, _ in ends]
         assert len(set(greeted)) == MOST_STRANGERS, "no challenge comes twice"
         late = await asyncio.open_connection("127.0.0.1", one.port)
@@ -116,7 +131,8 @@ async def test_strangers_are_bounded_in_number_bytes_and_time(
             writer.close()
         async with node(one.port, tmp_path / "w"):
             await one.becomes(State.READY)
-        assert len(refusals(one)) <= 4, "the same is said once"
+        addresses = MOST_STRANGERS // MOST_OF_ONE
+        assert len(refusals(one)) <= addresses + 3, "the same is said once"
 
 
 async def greeted(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Seal]:
@@ -173,6 +189,15 @@ async def test_what_speaks_otherwise_is_named(tmp_path: Path) -> None:
         await until(lambda: one.said("it does not speak seekserve-nodes/1"))
 
 
+async def test_an_address_with_colons_is_written_so_that_it_can_be_read(tmp_path: Path) -> None:
+    heard: list[str] = []
+    away = dataclasses.replace(post(1, tmp_path / "w"), head=Listen(host="::1", port=1))
+    task = asyncio.create_task(Joining(away, Log("json", heard.append), heard.append).run())
+    await until(lambda: heard, "the head not to be there")
+    task.cancel()
+    assert heard[0].startswith("[::1]:1: no head listens there yet")
+
+
 def test_only_the_engine_of_this_installation_is_run(tmp_path: Path) -> None:
     entry = ("vllm", "serve")
     assert not unfit(("vllm", "serve", "deepseek-ai/DeepSeek-R1", "--nnodes", "2"), entry)
@@ -187,6 +212,8 @@ def test_only_the_engine_of_this_installation_is_run(tmp_path: Path) -> None:
         assert "only vllm serve is run there" in unfit(argv, entry)
     missing = unfit(("vllm", "serve", "/no/such/model"), entry)
     assert missing == "was not started: the model's folder /no/such/model is not on that node"
+    endless = unfit(("vllm", "serve", f"/{'x' * 5000}"), entry)
+    assert endless.endswith("cannot be reached (File name too long) on that node")
 
 
 async def test_a_model_that_only_the_head_has_is_said_so(tmp_path: Path) -> None:

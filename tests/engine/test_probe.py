@@ -102,6 +102,13 @@ async def test_health(tmp_path: Path, status: str, alive: bool) -> None:
 async def test_a_page_without_end_is_cut(tmp_path: Path) -> None:
     async with answering(tmp_path, page("x" * (MAX_PAGE + 1))) as probe:
         assert await probe.metrics() == ""
+        assert await probe.prove("m", 9) == "it answered with more than 8 MiB"
+
+
+async def test_a_proof_that_sends_elsewhere_is_none(tmp_path: Path) -> None:
+    moved = b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"
+    async with answering(tmp_path, moved) as probe:
+        assert await probe.prove("m", 9) == "it sends elsewhere, with status 302"
 
 
 @pytest.mark.parametrize(

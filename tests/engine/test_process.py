@@ -157,10 +157,11 @@ async def test_our_key_is_hidden_from_the_engine(
 ) -> None:
     monkeypatch.setenv("SEEKSERVE_API_KEY", "sk-1")
     monkeypatch.setenv("SEEKSERVE_ENGINE_API_KEY", "sk-2")
+    monkeypatch.setenv("SEEKSERVE_OPERATOR_KEY", "sk-3")
     process, lines = await spawn("import os;print(*sorted(os.environ))", tmp_path)
     async with process:
         await process.wait()
-    assert "API_KEY" not in lines[0]
+    assert "API_KEY" not in lines[0] and "OPERATOR_KEY" not in lines[0]
     assert "PATH" in lines[0]
 
 

@@ -19,7 +19,8 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
 from seekserve.config import Config, spans_wanted
 from seekserve.engine.process import Command
-from seekserve.gateway.otlp import FLUSH_S
+from seekserve.gateway.otlp import FLUSH_S, Otlp
+from seekserve.log import Log
 from tests.collector import Collector, Seen, collector
 from tests.gateway.test_context import PARENT, SPAN, TRACE
 from tests.gateway.test_failover import Pair, pair  # noqa: F401  a fixture
@@ -408,6 +409,21 @@ async def test_variables_that_cannot_be_are_told_and_no_reason_to_stop(
     async with gateway(exporting(config(engine.url))) as gate:
         assert (await gate.ask("all the same")).status_code == 200
         assert len(lines(gate, "spans_off")) == 1
+
+
+@pytest.mark.parametrize("written", ["x-key: sk-1", "sk-1", "a=b\nsk-1=c"])
+def test_a_malformed_header_is_told_without_its_key(
+    monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", written)
+    told: list[str] = []
+    asyncio.run(_made(Log("json", told.append)))
+    assert "Header format invalid" in told[0] and "sk-1" not in "".join(told)
+
+
+async def _made(log: Log) -> None:
+    async with Otlp(log):
+        pass
 
 
 def test_the_engine_is_not_sent_to_our_collector(monkeypatch: pytest.MonkeyPatch) -> None:

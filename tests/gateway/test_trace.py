@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from seekserve.gateway.booked import book
+from seekserve.gateway.record import Trace
 from seekserve.gateway.trace import Tracing
 from seekserve.log import Log
 from seekserve.metrics import Metrics
@@ -120,3 +122,14 @@ async def test_a_defect_after_the_first_byte_is_logged_and_sends_nothing_more() 
     assert len(sent) == 1
     assert any('"defect"' in line for line in lines)
     assert SECRET not in "".join(lines)
+
+
+def test_an_engines_own_word_for_an_end_is_no_label() -> None:
+    metrics = Metrics(CollectorRegistry())
+    for said in ("stop", "because-0", "because-1", ""):
+        book(metrics, Trace("id", 0.0, "id", finish=said), 200, 1.0, {})
+    page = metrics.page().decode()
+    told = {
+        line.split('finish="')[1].split('"')[0] for line in page.splitlines() if "finish=" in line
+    }
+    assert told == {"stop", "other", ""}

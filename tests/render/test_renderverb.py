@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from seekserve.cli import cli
+from seekserve.render.page import page, yaml_text
 
 
 def run(*words: str) -> Result:
@@ -51,6 +54,66 @@ def test_a_tier_file_of_ones_own(tmp_path: Path) -> None:
     ]
     done = run("compose", "--tier", str(path), "-o", str(out))
     assert (out / "two-nodes.yaml").exists(), done.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["x\nExecStartPre=/bin/sh", "a%n", "b\\\\", "", "y" * 65, "z\u2028"]
+)
+def test_a_tiers_name_is_no_instruction(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "two.yaml"
+    path.write_text(f'tier: "{name}"\n'.replace("\nExec", "\\nExec"))
+    done = run("systemd", "--tier", str(path), "-o", str(tmp_path / "out"))
+    assert done.exit_code == 2 and "line 1: tier: a name is one line" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_made_a_file_stays_in_its_comment(tmp_path: Path) -> None:
+    path = tmp_path / "two\nservices: {}\u0085x: y\n.yaml"
+    path.write_text("tier: two\nengine: {model: demo}\n")
+    assert run("slurm", "--tier", str(path), "-o", str(tmp_path / "out")).exit_code == 0
+    assert not [
+        line
+        for line in (tmp_path / "out" / "head.sh").read_text().splitlines()
+        if line.startswith(("services", "x: y"))
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["a\x85b: c", "a\u2028b", "a\tb\n", "-\x85'\n", "\ufeff", "$x `id` %n"]
+)
+def test_a_text_is_read_again_as_it_was(text: str) -> None:
+    said = {"one": text, "more": [text, {"inside": text}], "short": [text]}
+    assert yaml.safe_load(page([text, f"  {text}"], {"whole": yaml_text(said)})) == {
+        "whole": yaml_text(said)
+    }
+    assert yaml.safe_load(yaml_text(said)) == said
+
+
+def test_nothing_is_written_through_a_link_or_waited_for_at_a_pipe(tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    (out / "seekserve.service").symlink_to(elsewhere)
+    os.mkfifo(out / "seekserve-join.service")
+    words = ("systemd", "--tier", "flagship", "--gpu", "a100-80g:8", "--nodes", "2", "-o", str(out))
+    done = run(*words)
+    assert done.exit_code == 2 and "has 2 of these files" in done.stderr
+    assert run(*words, "--force").exit_code == 0
+    assert not elsewhere.exists() and all(path.is_file() for path in out.iterdir())
+    assert not (out / "seekserve.service").is_symlink()
+
+
+def test_a_tiers_variables_are_texts_and_no_references_to_a_pods_secrets(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "tier: mine\nladder: [{model: r1-distill-qwen-7b, weights: bf16}]\n"
+        "engine: {env: {SPEECH: 'I am $(HF_TOKEN)'}}\n"
+    )
+    words = ("kubernetes", "--tier", str(path), "--gpu", "a100-80g:1", "-o", str(tmp_path / "out"))
+    assert run(*words).exit_code == 0
+    engine = yaml.safe_load_all((tmp_path / "out" / "engine.yaml").read_text())
+    (pod,) = [one["spec"]["template"]["spec"] for one in engine if one["kind"] == "Deployment"]
+    env = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+    assert env["SPEECH"] == "I am $$(HF_TOKEN)", "Kubernetes' way to say it"
 
 
 WRONG = {

@@ -77,7 +77,7 @@ class Desk:
         return told(self.state(_guest(request)))
 
     async def _told_history(self, request: Request) -> Response:
-        return told(self.history.told())
+        return Response(self.history.page(), headers=_own({"content-type": "application/json"}))
 
     async def _told_live(self, request: Request) -> Response:
         guest = _guest(request)
@@ -119,8 +119,10 @@ class Desk:
 
 
 def told(data: dict[str, Any], status: int = 200) -> Response:
-    body = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    return Response(body, status, _own({"content-type": "application/json"}))
+    body = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Response(
+        body.encode(errors="replace"), status, _own({"content-type": "application/json"})
+    )
 
 
 def _own(headers: dict[str, str]) -> dict[str, str]:

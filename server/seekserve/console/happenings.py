@@ -61,8 +61,9 @@ class Happenings:
         if not (trace.reason or trace.again or trace.continued):
             return
         if (trace.status or CLIENT_GONE) != CLIENT_GONE and trace.route not in ("console", "ops"):
+            self._read()
             for said in saying.of_request(trace):
-                self.add(said)
+                self._file(self._clock(), said)
 
     def add(self, said: Said) -> None:
         self._come.append((self._clock(), said))

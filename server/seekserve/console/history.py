@@ -6,10 +6,10 @@ MOST series new ones are not begun: with 64 engines and a dozen classes all of i
 
 from __future__ import annotations
 
+import json
 import math
 from array import array
 from collections.abc import Mapping
-from typing import Any
 
 SPAN = 900
 MOST = 512
@@ -30,10 +30,11 @@ class Ring:
         self._numbers[self._at] = _NOTHING if number is None else number
         self._at = (self._at + 1) % len(self._numbers)
 
-    def told(self, count: int) -> list[float | None]:
-        """The last so many, oldest first."""
+    def told(self, count: int) -> str:
+        """The last so many, oldest first, as JSON with as many digits as a plot can show."""
         whole = self._numbers[self._at :] + self._numbers[: self._at]
-        return [_short(number) for number in whole[len(whole) - count :]]
+        last = whole[len(whole) - count :]
+        return ",".join(["null" if number != number else f"{number:.5g}" for number in last])
 
 
 class History:
@@ -43,6 +44,7 @@ class History:
         self._span, self._most = span, most
         self._rings: dict[str, Ring] = {}
         self._steps, self.until = 0, 0.0
+        self._page: bytes | None = None
 
     def __len__(self) -> int:
         return len(self._rings)
@@ -53,12 +55,16 @@ class History:
         for _ in range(min(missed, self._span)):
             self._put({})
         self._put(values)
-        self.until = at
+        self.until, self._page = at, None
 
-    def told(self) -> dict[str, Any]:
-        count = min(self._steps, self._span)
-        series = {name: ring.told(count) for name, ring in self._rings.items()}
-        return {"step_s": 1, "until": self.until, "series": series}
+    def page(self) -> bytes:
+        """All of it as JSON, made once a step however many ask."""
+        if self._page is None:
+            count = min(self._steps, self._span)
+            rings = self._rings.items()
+            series = ",".join(f"{json.dumps(name)}:[{ring.told(count)}]" for name, ring in rings)
+            self._page = f'{{"step_s":1,"until":{self.until},"series":{{{series}}}}}'.encode()
+        return self._page
 
     def _put(self, values: Mapping[str, float | None]) -> None:
         self._steps += 1
@@ -72,8 +78,3 @@ class History:
                 ring.last = self._steps
             elif self._steps - ring.last >= self._span:
                 del self._rings[name]
-
-
-def _short(number: float) -> float | None:
-    """As many digits as a plot can show: a quarter of an hour of them is sent at once."""
-    return None if math.isnan(number) else float(f"{number:.5g}")

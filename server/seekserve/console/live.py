@@ -20,7 +20,12 @@ from seekserve.gateway.outlet import WRITER
 SEATS = 64
 BEHIND = 64
 """Ticks whose events are kept for those who are late."""
-HEADERS = {**GUARDED, "cache-control": "no-store", "content-type": "text/event-stream"}
+HEADERS = {
+    **GUARDED,
+    "cache-control": "no-store",
+    "content-type": "text/event-stream",
+    "x-accel-buffering": "no",  # nginx would keep ticks until it has 64 KB of them
+}
 
 
 class Live:

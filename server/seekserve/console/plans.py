@@ -7,14 +7,17 @@ hold the memory meanwhile, so what would fit is reckoned as if they did not.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from seekserve.config import Config
 from seekserve.console import written
 from seekserve.engine.engine import Snapshot
-from seekserve.errors import StartError
+from seekserve.errors import StartError, Stopping
 from seekserve.plan import planner
 from seekserve.plan.catalog import Catalog, load_catalog
 from seekserve.plan.detect import Machine
@@ -37,24 +40,63 @@ class Plans:
 
     def __init__(self, look: Look, plan: Callable[[], Plan | None]) -> None:
         self._look, self._plan = look, plan
-        self._made: asyncio.Task[Page] | None = None
+        self._made: asyncio.Future[Page] | None = None
 
     def forget(self) -> None:
         """Another configuration is in force."""
         self._made = None
 
+    def end(self) -> None:
+        """The server stops: nobody waits for it any more."""
+        if self._made:
+            self._made.cancel()
+
     async def told(self, config: Config, snapshots: list[Snapshot]) -> Page:
-        if self._made is None or (self._made.done() and self._made.exception()):
-            chosen = self._plan()
-            work = asyncio.to_thread(page, config, chosen, self._look)
-            self._made = asyncio.create_task(work)
-        made = await asyncio.shield(self._made)
+        """Raises Stopping."""
+        if self._made is None or (self._made.done() and self._failed):
+            self._made = _aside(partial(page, config, self._plan(), self._look))
+        making = self._made
+        await asyncio.wait([making])
+        if making.cancelled():
+            raise Stopping("The server is stopping: nothing more is told.", retry_after_s=10)
+        made = making.result()
         engines = [
             {"name": one.name, "planned": dict(one.planned), "actual": dict(one.actual)}
             | made["each"]
             for one in snapshots
         ]
         return {"engines": engines, "machine": made["machine"], "fits": made["fits"]}
+
+    @property
+    def _failed(self) -> bool:
+        made = self._made
+        return made is not None and not made.cancelled() and made.exception() is not None
+
+
+def _aside(work: Callable[[], Page]) -> asyncio.Future[Page]:
+    """In a thread that nobody waits for at the end: a machine's tools may hang for ten seconds."""
+    loop = asyncio.get_running_loop()
+    made: asyncio.Future[Page] = loop.create_future()
+
+    def settle(done: Page | BaseException) -> None:
+        if made.done():
+            return
+        if isinstance(done, BaseException):
+            made.set_exception(done)
+        else:
+            made.set_result(done)
+
+    def run() -> None:
+        done: Page | BaseException
+        try:
+            done = work()
+        except Exception as error:  # noqa: BLE001  whoever asked is told of it
+            done = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, done)
+
+    threading.Thread(target=run, name="plan", daemon=True).start()
+    return made
 
 
 def page(config: Config, chosen: Plan | None, look: Look) -> Page:

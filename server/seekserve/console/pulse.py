@@ -19,6 +19,7 @@ from seekserve.console.looking import Values
 from seekserve.log import Log
 
 STEP_S = 1.0
+MOST = 1e30
 
 
 class Pulse:
@@ -38,6 +39,7 @@ class Pulse:
     ) -> None:
         self._live, self._history, self._log = live, history, log
         self._look, self._engines, self._news, self._shared = look, engines, news, shared
+        self._before: dict[str, Any] = {}
         self._failed = False
 
     async def __aenter__(self) -> Self:
@@ -65,15 +67,20 @@ class Pulse:
 
     def tick(self) -> None:
         """One second's look."""
-        at, values = round(time.time(), 3), self._look()
+        at = round(time.time(), 3)
+        values = {name: _short(value) for name, value in self._look().items()}
         self._history.take(at, values)
-        short = {name: value and round(value, 4) for name, value in values.items()}
-        tick = {"at": at, "values": short, "engines": self._engines()}
+        tick = {"at": at, "values": values, "engines": self._engines()}
         events = b"".join(event("event", one) for one in self._news())
         before, self._before = self._before, self._shared()
         self._live.say(event("tick", tick), events, before != self._before)
 
 
+def _short(value: float | None) -> float | None:
+    """As many digits as anybody reads; what an engine's page made too large to be true is not known."""
+    return float(f"{value:.5g}") if value is not None and abs(value) < MOST else None
+
+
 def event(name: str, told: dict[str, Any]) -> bytes:
     data = json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return f"event: {name}\ndata: {data}\n\n".encode()
+    return f"event: {name}\ndata: {data}\n\n".encode(errors="replace")

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from seekserve import __version__
 from seekserve.api.opskeys import KeyDesk
+from seekserve.binding import url_of
 from seekserve.config import Config
 from seekserve.console import telling
 from seekserve.console.desk import Desk
@@ -35,6 +36,7 @@ from seekserve.gateway import ledgerfile
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.closing import Closing
 from seekserve.gateway.keys import Keyring
+from seekserve.gateway.ledger import BILLED
 from seekserve.gateway.record import CLIENT_GONE, Trace, trace_of
 from seekserve.log import Log
 from seekserve.plan.wish import Plan
@@ -77,6 +79,7 @@ class Console:
         rooms.admission.first = self._tally.first
         rooms.log.listen(self._happenings.heard)
         rooms.closing.listen(self._live.end)
+        rooms.closing.listen(self._plans.end)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -90,7 +93,7 @@ class Console:
 
     def over(self, trace: Trace) -> None:
         """A request is over."""
-        if trace.key_class and trace.route not in ("console", "other"):
+        if trace.route in BILLED:
             status = trace.status or CLIENT_GONE
             refused = bool(trace.reason) and (400 <= status < CLIENT_GONE or status == 503)
             self._tally.over(trace.key_class, refused, trace.tokens)
@@ -119,7 +122,7 @@ class Console:
 
     @property
     def url(self) -> str:
-        return f"{self._config.listen.url}/console"
+        return f"{url_of(self._config.listen)}/console"
 
     @property
     def signed(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ WARNS = (
 )
 QUIET = ("request",)
 KEYS = ("closed", "key_file_failed", "keys_of_unknown_class", "keys_read")
+PRIVATE = re.compile(r"(engine\.[^:;]*(?:env\.|key|secret|password)[^:;]*): [^;]*", re.IGNORECASE)
+"""Settings that a tier's author may have written a secret into, in what a reload says of its changes."""
 
 Facts = dict[str, Fact]
 
@@ -95,6 +98,7 @@ def _of_operators(facts: Facts) -> Said:
     action, of = _plain(facts.get("action")), _plain(facts.get("of"))
     failed = facts.get("failed")
     came = f"failed: {failed}" if failed else _plain(facts.get("changed") or "done")
+    came = PRIVATE.sub(r"\1: changed", came)
     level = "error" if failed else "info"
     if action.startswith("keys"):
         return Said("keys", level, _cut(f"{action.removeprefix('keys ')} {of}"), key=of or None)

@@ -7,6 +7,7 @@ from typing import Any
 
 from seekserve import __version__
 from seekserve.api.named import Names
+from seekserve.binding import url_of
 from seekserve.config import Config
 from seekserve.console.usher import Guest
 from seekserve.engine.engine import Engine, State
@@ -67,7 +68,7 @@ def shared(config: Config, fleet: Fleet, door: Door, started_at: float) -> dict[
         "tier": tier.tier,
         "started_at": started_at,
         "door": door,
-        "api": config.listen.url,
+        "api": url_of(config.listen),
         "models": _models(config, fleet),
         "classes": [
             {"name": name, "promised": one.share, "ttft_target_s": one.ttft_target_s}

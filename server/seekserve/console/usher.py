@@ -136,8 +136,10 @@ class Usher:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._ours(scope["path"]):
-            await self._told(scope, receive, send)
-            trace_of(scope).route = "console"
+            try:
+                await self._told(scope, receive, send)
+            finally:  # the keys' desk calls it the operators' own
+                trace_of(scope).route = "console"
         else:
             await self._app(scope, receive, send)
 

@@ -6,6 +6,7 @@ The command is one paste without what is ours alone (the private socket) or nobo
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from seekserve.plan.report import paste
 from seekserve.plan.wish import Cluster, NodeCommand
 from seekserve.settings import EngineSettings, PlatformSettings
 
-SECRET = re.compile(r"key|token|secret|pass|credential|auth", re.IGNORECASE)
+SECRET = frozenset(
+    "key keys token secret secrets pass password passwd credential credentials auth".split()
+)
+"""A word of a flag's or a variable's name that says so. `tokens` are what models count."""
 HIDDEN = "..."
 NOTE = "This tier names its model and flags itself: nothing was planned, and what it says is shown."
 
@@ -71,11 +75,23 @@ def _command(settings: EngineSettings, platform: command.Platform, path: str) ->
     words = list(command.argv(settings, platform, path, Path("/"), python="python"))
     at = words.index("--uds")
     del words[at : at + 2]
-    for place, word in enumerate(words[:-1]):
-        if word.startswith("--") and SECRET.search(word) and not words[place + 1].startswith("--"):
-            words[place + 1] = HIDDEN
     env = {
-        name: HIDDEN if SECRET.search(name) else value
+        name: HIDDEN if _private(name) else value
         for name, value in _environment(settings, platform).items()
     }
-    return paste(NodeCommand(0, tuple(words), env))
+    return paste(NodeCommand(0, tuple(_told(words)), env))
+
+
+def _told(words: list[str]) -> Iterator[str]:
+    """The values of a flag that is nobody's business are left out."""
+    private = False
+    for word in words:
+        if word.startswith("--"):
+            private = _private(word)
+            yield word.partition("=")[0] if private else word
+        else:
+            yield HIDDEN if private else word
+
+
+def _private(name: str) -> bool:
+    return not SECRET.isdisjoint(re.split(r"[^a-z0-9]+", name.lower().partition("=")[0]))

@@ -16,13 +16,16 @@ OPERATORS = (
     ("GET", "/keys"),
     ("POST", "/keys"),
     ("POST", "/reload"),
+    ("POST", "/console/api/keys"),
 )
+LOOKS = (("GET", "/console/api/state"), ("GET", "/console/api/keys"))
+"""What this machine may look at while no key is needed."""
 ENGINES = (("POST", "/tokenize"), ("GET", "/server_info"), ("GET", "/load"), ("GET", "/ping"))
 CONFUSED = (("GET", "//health/live"), ("GET", "/health/live/../../v1/models"))
 """Paths that a careless check takes for an open one."""
 OPENED = (*range(200, 300), 422)
 """422: the route is there, and only the body did not please."""
-KNOCKS = (*CLIENTS, *OPERATORS, *ENGINES, *CONFUSED)
+KNOCKS = (*CLIENTS, *OPERATORS, *LOOKS, *ENGINES, *CONFUSED)
 
 
 def server(found: Server) -> Iterator[Finding]:
@@ -86,7 +89,8 @@ def _replies(found: Server) -> Iterator[Finding]:
 
 
 def _meant(reply: Reply, api: Door) -> bool:
-    return not api.closed and (reply.method, reply.path) in CLIENTS
+    asked = (reply.method, reply.path)
+    return not api.closed and (asked in CLIENTS or (api.loopback and asked in LOOKS))
 
 
 def _scrape(door: Door) -> Iterator[Finding]:

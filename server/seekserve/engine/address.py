@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from seekserve.errors import ConfigError
+from seekserve.settings import authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,15 @@ class Address:
         try:
             parts = urlsplit(url)
             port = parts.port or 80
+            (parts.hostname or "").encode("idna")
         except ValueError as error:
             raise ConfigError(f"--engine {url}: {error}.") from error
-        if not parts.hostname or parts.username or parts.query:
+        if parts.username or parts.password:
+            raise ConfigError(
+                "--engine names a user or a password, and engines read neither.",
+                "Leave it out of the URL; a key goes in SEEKSERVE_ENGINE_API_KEY.",
+            )
+        if not parts.hostname or parts.query:
             raise ConfigError(f"--engine {url} is not of the form http://HOST:PORT.")
         base = parts.path.rstrip("/").removesuffix("/v1")
         return cls(host=parts.hostname, port=port, base=base)
@@ -40,8 +47,7 @@ class Address:
         """What goes into the Host header."""
         if self.path:
             return "localhost"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return authority(self.host, self.port)
 
     def __str__(self) -> str:
         return f"unix:{self.path}" if self.path else f"http://{self.authority}{self.base}"

@@ -23,7 +23,7 @@ from seekserve.engine.work import Work, unfit
 from seekserve.errors import ConfigError, NodeLost
 from seekserve.log import Log
 from seekserve.plan.command import own
-from seekserve.settings import Listen
+from seekserve.settings import Listen, authority
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 5.0
@@ -50,7 +50,7 @@ class Joining:
     ) -> None:
         self._post, self._log, self._heard = post, log, heard
         self._pulse = pulse or Pulse()
-        self._where = f"{post.head.host}:{post.head.port}"
+        self._where = authority(post.head.host, post.head.port)
         self._wait_s = FIRST_WAIT_S
         self._told = ""
 

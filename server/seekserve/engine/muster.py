@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -22,8 +23,9 @@ from seekserve.engine.protocol import Facts, Leaving, Refused, Taken
 from seekserve.engine.shift import Member, Shift
 from seekserve.errors import NodeLost
 from seekserve.log import Log
+from seekserve.settings import authority
 
-MOST_STRANGERS = 16
+MOST_STRANGERS, MOST_OF_ONE = 16, 4  # and from one address, which must not keep others out
 SAY_AGAIN_S = 60.0
 MOST_SAID = 256
 
@@ -45,7 +47,8 @@ class Muster:
         self.host, self.port = door.getsockname()[:2]
         self._members: list[Member] = []
         self._guests: set[asyncio.Task[None]] = set()
-        self._strangers = self._epoch = 0
+        self._strangers = Counter[str]()
+        self._epoch = 0
         self._shift: Shift | None = None
         self._said: dict[tuple[str, str], float] = {}
         self.changed = asyncio.Event()
@@ -56,8 +59,7 @@ class Muster:
 
     @property
     def where(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return authority(self.host, self.port)
 
     @property
     def joined(self) -> int:
@@ -104,29 +106,32 @@ class Muster:
         member.link.cut()
 
     def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._strangers >= MOST_STRANGERS:
+        address = (writer.get_extra_info("peername") or ("?",))[0]
+        here = self._strangers
+        if here.total() >= MOST_STRANGERS or here[address] >= MOST_OF_ONE:
             writer.transport.abort()
             return
-        self._strangers += 1
-        guest = asyncio.create_task(self._met(reader, writer))
+        here[address] += 1
+        guest = asyncio.create_task(self._met(reader, writer, address))
         self._guests.add(guest)
         guest.add_done_callback(self._guests.discard)
 
-    async def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        address = (writer.get_extra_info("peername") or ("?",))[0]
-        known = False
+    async def _met(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
+    ) -> None:
+        met = Counter({address: 1})
         try:
             async with asyncio.timeout(2 * GREET_S):
                 link = await admitted(reader, writer, self._token.get_secret_value(), self._pulse)
                 facts = await link.hear()
-            self._strangers -= 1
-            known = True
+            self._strangers -= met
+            met.clear()
             if isinstance(facts, Facts):
                 await self._welcome(link, facts)
         except (NodeLost, TimeoutError) as error:
             self._turned_away(address, str(error) or "it does not say who it is")
         finally:
-            self._strangers -= not known
+            self._strangers -= met
             await closed(writer)
 
     async def _welcome(self, link: Link, facts: Facts) -> None:

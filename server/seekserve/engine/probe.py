@@ -95,12 +95,12 @@ class Probe:
         asked = {"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0}
         try:
             async with asyncio.timeout(within_s):
-                page = await self._client.post("/v1/completions", json=asked, timeout=within_s)
+                page = await self._page("POST", "/v1/completions", json=asked, timeout=within_s)
         except (TimeoutError, httpx.TimeoutException):
             return f"it did not answer within {within_s:.0f} s"
         except (httpx.HTTPError, OSError) as error:
             return f"the connection broke ({type(error).__name__})"
-        return _wrong(page)
+        return _wrong(page) if page else f"it answered with more than {MAX_PAGE >> 20} MiB"
 
     async def metrics(self) -> str:
         """The engine's Prometheus page, or "" when it has none."""
@@ -109,22 +109,28 @@ class Probe:
 
     async def _get(self, path: str) -> httpx.Response | None:
         try:
-            async with asyncio.timeout(self._timeout_s), self._client.stream("GET", path) as page:
-                size = 0
-                parts = []
-                async for part in page.aiter_bytes():
-                    size += len(part)
-                    if size > MAX_PAGE:
-                        return None
-                    parts.append(part)
+            async with asyncio.timeout(self._timeout_s):
+                return await self._page("GET", path)
         except (httpx.HTTPError, OSError, TimeoutError):
             return None
-        return httpx.Response(page.status_code, content=b"".join(parts))
+
+    async def _page(self, method: str, path: str, **how: Any) -> httpx.Response | None:
+        """None where it is larger than MAX_PAGE. Raises what httpx does."""
+        body = bytearray()
+        async with self._client.stream(method, path, **how) as page:
+            async for part in page.aiter_bytes():
+                body += part
+                if len(body) > MAX_PAGE:
+                    return None
+        kind = {"content-type": page.headers.get("content-type", "no content type")}
+        return httpx.Response(page.status_code, headers=kind, content=bytes(body))
 
 
 def _wrong(page: httpx.Response) -> str:
-    """A refusal in JSON is an answer too: it may be busy, or of a kind that makes no tokens."""
-    kind = page.headers.get("content-type", "no content type").partition(";")[0][:60]
+    """A refusal is an answer too: it may be busy, or of a kind that makes no tokens."""
+    kind = page.headers["content-type"].partition(";")[0][:60]
+    if page.is_redirect:
+        return f"it sends elsewhere, with status {page.status_code}"
     if not page.is_success and page.status_code not in (500, 502, 504):
         return ""
     if page.status_code != 200:

@@ -25,9 +25,15 @@ def unfit(argv: Sequence[str], entry: Sequence[str]) -> str:
             f"was not started: only {' '.join(entry)} is run there, not {' '.join(argv[:4])[:200]}"
         )
     model = argv[len(entry)]
-    if model.startswith("/") and not Path(model).exists():
-        return f"was not started: the model's folder {model[:1000]} is not on that node"
-    return ""
+    why = _missing(model) if model.startswith("/") else ""
+    return f"was not started: the model's folder {model[:1000]} {why} on that node" if why else ""
+
+
+def _missing(folder: str) -> str:
+    try:
+        return "" if Path(folder).exists() else "is not"
+    except OSError as error:  # such as one in a folder that is closed to whoever runs this
+        return f"cannot be reached ({error.strerror})"
 
 
 class Work:

@@ -11,13 +11,18 @@ from seekserve.metrics import TOKEN_KINDS, Metrics
 QUIET = ("ops", "health", "console")
 """Routes that are counted, and told nothing more of."""
 TELLING_WAIT_S = 0.5
+FINISHES = frozenset(
+    "stop length tool_calls function_call content_filter repetition abort error client_gone".split()
+)
+"""Why answers end, as vLLM and we say it. An engine of somebody else's may say anything: a label may not."""
 
 
 def book(
     metrics: Metrics, trace: Trace, status: int, duration_s: float, dues: Mapping[str, float]
 ) -> None:
     """`dues` are the seconds in which a class is to have its first token."""
-    metrics.requests.labels(trace.route, trace.model, str(status), trace.finish).inc()
+    finish = trace.finish if trace.finish in FINISHES or not trace.finish else "other"
+    metrics.requests.labels(trace.route, trace.model, str(status), finish).inc()
     if trace.reason:
         metrics.rejections.labels(trace.reason, trace.key_class).inc()
     for how, times in (("again", trace.again), ("continued", trace.continued)):

@@ -38,6 +38,7 @@ GIVEN_UP_S = 0.2  # for what is lost to be told
 LOOK_S = 0.02
 NAMELESS = "unknown_service"
 SPOKEN = "http/protobuf"
+SECRETIVE = "opentelemetry.util.re"  # reads headers, and repeats one that is malformed, key and all
 KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 SCOPE = InstrumentationScope("seekserve", __version__)
 _CODE = re.compile(r"code: (\d{3})")
@@ -143,7 +144,7 @@ class Words(logging.Handler):
         self._logger.propagate = True
 
     def emit(self, record: logging.LogRecord) -> None:
-        said = record.getMessage()
+        said = str(record.msg) if record.name == SECRETIVE else record.getMessage()
         if record.name.startswith("opentelemetry.exporter"):
             found = _CODE.search(said)
             self.status = found[1] if found else self.status

@@ -39,9 +39,11 @@ KEY_NOTE = (
     "  SEEKSERVE_API_KEY_FILE=/run/secrets/api_key    HF_TOKEN_FILE=/run/secrets/hf_token"
 )
 NODE_NOTE = (
-    "Every node wants the same node_token, in a folder that is copied to all of them:\n"
-    "  mkdir -p secrets && openssl rand -hex 32 > secrets/node_token\n"
-    "  export SEEKSERVE_SECRETS=$PWD/secrets HEAD_ADDRESS=10.0.0.1   # the head, on the nodes' own network"
+    "Every node wants the same node_token, in a folder that is copied to all of them. Containers of several "
+    "users read in it, so the folder around it is what keeps others of this machine out:\n"
+    "  mkdir -m 700 -p own\n"
+    "  (umask 022; mkdir -p own/secrets; openssl rand -hex 32 > own/secrets/node_token)\n"
+    "  export SEEKSERVE_SECRETS=$PWD/own/secrets HEAD_ADDRESS=10.0.0.1   # the head, on their own network"
 )
 PLACE_NOTE = (
     "Elsewhere than in a checkout's deploy/compose, SEEKSERVE_SOURCE names the checkout (the image is built "

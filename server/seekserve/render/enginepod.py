@@ -190,7 +190,10 @@ def _watched(ordered: Order) -> Object:
 def _environment(ordered: Order, command: NodeCommand) -> list[Object]:
     """vLLM takes its key from the environment alone."""
     platform: Platform = "cpu" if ordered.platform.id == "cpu" else "cuda"
-    env = environment(ordered.tier.engine, platform, ordered.tier.limits, Path(SCRATCH))
+    tiers = environment(ordered.tier.engine, platform, ordered.tier.limits, Path(SCRATCH))
+    env = {
+        name: value.replace("$(", "$$(") for name, value in tiers.items()
+    }  # a text, no reference
     env |= command.env
     address: list[Object] = []
     if ordered.asked.nodes > 1:

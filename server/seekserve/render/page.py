@@ -29,6 +29,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     style = "|" if "\n" in value else None
+    if not value.replace("\n", "").isprintable():
+        style = '"'  # other ends of lines and the like: escaped, or they would be read as what they are not
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
@@ -57,7 +59,8 @@ def yaml_text(document: Any) -> str:
 def comments(lines: Iterable[str]) -> str:
     """Long lines are broken; those that begin with a space are meant as they are."""
     wrapped: list[str] = []
-    for line in lines:
+    for said in lines:
+        line = "".join(letter if letter.isprintable() else " " for letter in said)
         as_is = not line or line.startswith(" ")
         wrapped += [line] if as_is else textwrap.wrap(line, WIDTH - 2, break_on_hyphens=False)
     return "".join(f"# {line}".rstrip() + "\n" for line in wrapped)

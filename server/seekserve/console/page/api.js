@@ -2,14 +2,16 @@
 // link's fragment, which browsers do not send, and lives as long as the tab.
 
 const KEPT = "seekserve-console-pass";
+const SILENCE_MS = 15_000;
 let pass = sessionStorage.getItem(KEPT) || "";
 
-/** Takes the pass out of the address, before anybody copies that. */
+/** Takes the pass out of the address, before anybody copies that. Says whether there was one. */
 export function takePass() {
   const found = /(?:^#|&)pass=([\w.~-]+)/.exec(location.hash);
-  if (!found) return;
+  if (!found) return false;
   signIn(found[1]);
-  history.replaceState(null, "", location.pathname + "#/overview");
+  history.replaceState(null, "", `${location.pathname}#/overview`);
+  return true;
 }
 
 export function signIn(text) {
@@ -84,11 +86,16 @@ export function live(heard, changed) {
 async function follow(heard, changed, signal) {
   let wait = 500;
   while (!signal.aborted) {
+    const quiet = silence(signal);
     try {
-      const answer = await asked("live", { signal });
+      const answer = await asked("live", { signal: quiet.signal });
       changed("live");
       wait = 500;
-      for await (const { event, data } of events(answer.body)) heard(event, JSON.parse(data));
+      for await (const { event, data } of events(answer.body)) {
+        quiet.heard();
+        heard(event, JSON.parse(data));
+      }
+      if (signal.aborted) return;
       changed("lost");
     } catch (error) {
       if (signal.aborted) return;
@@ -96,9 +103,27 @@ async function follow(heard, changed, signal) {
       changed(closed ? "refused" : "lost", error);
       if (closed) return;
     }
+    quiet.heard(0);
     await new Promise((wake) => setTimeout(wake, wait));
     wait = Math.min(wait * 1.7, 8000);
   }
+}
+
+/** A signal that ends with `signal`, or when nothing was heard for long: there is a tick each second, and
+ * a line that was cut in between tells neither end of it. */
+function silence(signal) {
+  const end = new AbortController();
+  const stop = () => end.abort();
+  let timer = setTimeout(stop, SILENCE_MS);
+  signal.addEventListener("abort", stop, { signal: end.signal });
+  return {
+    signal: end.signal,
+    heard(ms = SILENCE_MS) {
+      clearTimeout(timer);
+      if (ms) timer = setTimeout(stop, ms);
+      else stop();
+    },
+  };
 }
 
 /** Server-sent events of a byte stream: {event, data}. */
@@ -114,7 +139,7 @@ export async function* events(body) {
       for (const part of parts) {
         const said = { event: "message", data: [] };
         for (const line of part.split(/\r?\n/)) {
-          const [, name, text] = /^(\w+): ?(.*)$/.exec(line) ?? [];
+          const [, name, text] = /^(\w+): ?(.*)$/s.exec(line) ?? [];
           if (name === "event") said.event = text;
           else if (name === "data") said.data.push(text);
         }

@@ -3,7 +3,10 @@
 
 import * as api from "./api.js";
 import { button, fill, h, say, trouble } from "./dom.js";
+import { clock } from "./format.js";
+import { signing } from "./signing.js";
 import { Store } from "./store.js";
+import { theme } from "./theme.js";
 import { view as events } from "./events.js";
 import { view as overview } from "./overview.js";
 import { view as plan } from "./plan.js";
@@ -11,140 +14,106 @@ import { view as playground } from "./playground.js";
 import { view as tenants } from "./tenants.js";
 
 const VIEWS = [overview, plan, playground, tenants, events];
-const THEMES = { auto: "Theme: as the system", dark: "Theme: dark", light: "Theme: light" };
-const LINES = { connecting: "connecting", live: "live", lost: "no connection, trying again", refused: "not signed in" };
+const LINES = { connecting: "connecting", lost: "no connection", refused: "not signed in" };
 
 api.takePass();
 const store = new Store();
 const ctx = { store, api, may: () => Boolean(store.state?.may_change) };
 const main = document.getElementById("main");
-let close = null;
-let shown = null;
+let shown = null; // the view whose place it is
+let close = null; // set while it is open
 
+/** The head and the line below it that tells of a lost server. Returns how to write them anew. */
 function head() {
   const dot = h("span", { class: "dot", "aria-hidden": "true" });
   const line = h("span", { class: "line", role: "status" });
   const what = h("span", { class: "what" });
+  const lost = h("p", { id: "lost", role: "status", hidden: true });
+  const title = h("h1", { class: "unseen" });
   const tabs = VIEWS.map((view) => h("a", { href: `#/${view.name}`, class: "tab" }, view.title));
-  const sign = h("button", { type: "button", class: "quiet", on: { click: () => signing() } });
+  const sign = h("button", { type: "button", class: "quiet sign-in", on: { click: () => (api.signedIn() ? enter("") : signing(enter)) } });
   fill(document.getElementById("top"),
     h("div", { class: "brand" }, h("strong", {}, "seekserve"), what),
     h("nav", { "aria-label": "Views" }, tabs),
-    h("div", { class: "right" }, h("span", { class: "status" }, dot, line), theme(), sign));
+    h("div", { class: "right" }, h("span", { class: "status" }, dot, line), theme(), sign),
+    title, lost);
   return () => {
     const { state } = store;
-    dot.dataset.line = store.line === "live" ? standing() : store.line;
-    say(line, store.line === "live" ? standing() : LINES[store.line]);
-    say(what, state ? [state.tier, `v${state.version}`].filter(Boolean).join(" · ") : "");
+    const standing = store.line === "live" ? store.standing() : store.line;
+    dot.dataset.line = standing;
+    say(line, LINES[standing] ?? standing);
+    say(what, state ? [state.tier, state.version].filter(Boolean).join(" · ") : "");
     say(sign, api.signedIn() ? "Sign out" : "Sign in");
+    lost.hidden = store.line !== "lost";
+    if (!lost.hidden) say(lost, `${reason()} ${store.times.length ? `The figures are those of ${clock(store.times.at(-1))}. ` : ""}Trying again …`);
     tabs.forEach((tab, place) => {
       if (VIEWS[place] === shown) tab.setAttribute("aria-current", "page");
       else tab.removeAttribute("aria-current");
     });
-    document.title = `${shown?.title ?? ""} · seekserve`;
+    say(title, shown?.title ?? "");
+    document.title = [shown?.title, "seekserve", state?.tier].filter(Boolean).join(" · ");
   };
 }
 
-/** In one word, what whoever opens the page wants to know first. */
-function standing() {
-  const states = store.engines.map((engine) => engine.state);
-  if (!states.length) return "connecting";
-  if (states.includes("failed")) return "failed";
-  if (states.every((one) => one === "ready")) return "ready";
-  return states.includes("ready") ? "partly ready" : states[0];
+/** Why the line is down: in the server's own words where it answered. */
+function reason() {
+  return store.error?.status ? store.error.message : "The server does not answer.";
 }
 
-function theme() {
-  const kept = localStorage.getItem("seekserve-theme");
-  let at = kept in THEMES ? kept : "auto";
-  const made = h("button", { type: "button", class: "quiet icon" });
-  const set = () => {
-    document.documentElement.dataset.theme = at;
-    made.title = THEMES[at];
-    made.setAttribute("aria-label", THEMES[at]);
-    say(made, { auto: "◐", dark: "☾", light: "☀" }[at]);
-    dispatchEvent(new Event("theme"));
-  };
-  made.addEventListener("click", () => {
-    const names = Object.keys(THEMES);
-    at = names[(names.indexOf(at) + 1) % names.length];
-    localStorage.setItem("seekserve-theme", at);
-    set();
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dispatchEvent(new Event("theme")));
-  set();
-  return made;
+/** Signs in with `text`, or out without one, and asks anew as whom that makes us. */
+function enter(text) {
+  api.signIn(text);
+  follow();
 }
 
-/** Out, or the form to get in by. */
-function signing(error = null) {
-  if (api.signedIn() && !error) {
-    api.signIn("");
-    store.follow();
-    return;
-  }
-  const field = h("input", { type: "password", id: "pass", autocomplete: "off", spellcheck: "false", required: true });
-  const form = h("form", {
-    class: "panel sign", method: "dialog",
-    on: {
-      submit: (event) => {
-        event.preventDefault();
-        api.signIn(field.value);
-        dialog.close();
-        store.follow();
-      },
-    },
-  },
-  h("h2", {}, "Sign in"),
-  h("p", { class: "dim" }, "Run ", h("code", {}, "seekserve console"), " where the server runs: the link that it prints signs you in. Or give a key of the scope ",
-    h("code", {}, "operator"), ", made with ", h("code", {}, "seekserve keys add NAME --scope operator"), "."),
-  error ? trouble(error) : null,
-  h("label", { for: "pass" }, "Pass or key"), field,
-  h("div", { class: "row" }, h("button", { type: "submit", class: "main" }, "Sign in"), button("Cancel", () => dialog.close(), { class: "quiet" })));
-  const dialog = h("dialog", { "aria-label": "Sign in", on: { close: () => dialog.remove() } }, form);
-  document.body.append(dialog);
-  dialog.showModal();
-  field.focus();
+function follow() {
+  leave();
+  store.follow();
+  show();
 }
 
-function route() {
-  const name = location.hash.replace(/^#\//, "").split("?")[0];
-  const wanted = VIEWS.find((view) => view.name === name) ?? overview;
-  if (wanted === shown) return;
+function leave() {
   close?.();
   close = null;
+}
+
+/** Opens the view that the address names, or says why there is none to be seen. */
+function show() {
+  const name = location.hash.replace(/^#\//, "").split("?")[0];
+  const wanted = VIEWS.find((view) => view.name === name) ?? overview;
+  if (close && wanted === shown) return;
+  leave();
   shown = wanted;
   fill(main);
-  refresh();
-  if (store.state) close = wanted.open(main, ctx) ?? null;
+  if (store.line === "refused") fill(main, refused());
+  else if (store.state) close = wanted.open(main, ctx) ?? (() => {});
   else fill(main, h("p", { class: "dim waiting" }, "Asking the server …"));
+  refresh();
+}
+
+function refused() {
+  const stale = api.signedIn() ? button("Go on without signing in", () => enter(""), { class: "quiet" }) : null;
+  return h("section", { class: "panel closed" }, h("h2", {}, "Sign in to see this server"), trouble(store.error),
+    h("div", { class: "row" }, button("Sign in", () => signing(enter), { class: "main" }), stale));
 }
 
 const refresh = head();
 store.on((what) => {
   refresh();
-  if (what === "state" && !close) reopen();
   if (what === "line" && store.line === "refused") {
-    close?.();
-    close = null;
-    fill(main, h("section", { class: "panel" }, trouble(store.error), button("Sign in", () => signing(), { class: "main" })));
-    if (api.signedIn()) signing(store.error);
-  }
+    leave();
+    show();
+  } else if (what === "state" && !close) show();
 });
-
-function reopen() {
-  const again = shown;
-  shown = null;
-  if (!again) route();
-  else {
-    close?.();
-    location.hash === `#/${again.name}` ? route() : history.replaceState(null, "", `#/${again.name}`) ?? route();
-  }
-}
-
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address names the view, and keeps naming it
+  main.focus();
+});
 addEventListener("hashchange", () => {
-  route();
+  if (api.takePass()) follow();
+  show();
   main.focus({ preventScroll: true });
+  scrollTo(0, 0);
 });
-route();
+show();
 store.follow();

@@ -37,7 +37,9 @@ export function share(value) {
 }
 
 export function gib(value) {
-  return value === null || value === undefined ? UNKNOWN : `${value.toFixed(value < 10 ? 2 : 1)} GiB`;
+  if (value === null || value === undefined) return UNKNOWN;
+  if (value > 0 && value < 0.1) return `${digits(value * 1024)} MiB`;
+  return `${value.toFixed(value < 10 ? 2 : 1)} GiB`;
 }
 
 /** In the tier's currency. */
@@ -56,4 +58,20 @@ export function moment(epoch) {
   const at = new Date(epoch * 1000);
   const two = (value) => String(value).padStart(2, "0");
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
+/** 34 s · 4 min 05 s · 3 h 12 min · 2 d 4 h: for what is still going on, so without parts of a second. */
+export function elapsed(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return UNKNOWN;
+  const whole = Math.max(0, Math.floor(value));
+  const [minutes, hours, days] = [60, 3600, 86_400].map((unit) => Math.floor(whole / unit));
+  const two = (rest) => String(rest).padStart(2, "0");
+  if (days) return `${days} d ${hours % 24} h`;
+  if (hours) return `${hours} h ${two(minutes % 60)} min`;
+  return minutes ? `${minutes} min ${two(whole % 60)} s` : `${whole} s`;
+}
+
+/** One word for a shell, whatever is in it. */
+export function shell(text) {
+  return `'${String(text).replaceAll("'", "'\\''")}'`;
 }

@@ -8,20 +8,25 @@ const MOST_EVENTS = 200;
 
 export class Store {
   constructor() {
+    this.listeners = new Set();
+    this.forget();
+  }
+
+  forget() {
     this.state = null;
     this.line = "connecting"; // live | lost | refused
     this.error = null;
     this.times = [];
     this.series = new Map();
-    this.happened = [];
+    this.happened = []; // newest first
+    this.more = false; // whether the server knows older ones
     this.offset = 0; // the server's clock less ours, in seconds
-    this.listeners = new Set();
   }
 
-  /** Begins to follow, or begins anew after signing in. */
+  /** Begins to follow, or begins anew as somebody else. */
   follow() {
     this.stop?.();
-    this.error = null;
+    this.forget();
     this.stop = api.live((event, data) => this.heard(event, data), (line, error) => this.turned(line, error));
   }
 
@@ -35,14 +40,29 @@ export class Store {
     return this.state?.engines ?? [];
   }
 
+  /** In one word, what whoever opens the page wants to know first. */
+  standing() {
+    const states = this.engines.map((engine) => engine.state);
+    if (!states.length) return "connecting";
+    if (states.every((one) => one === "ready")) return "ready";
+    if (states.includes("ready")) return "partly ready";
+    return states.includes("starting") ? "starting" : states[0];
+  }
+
   /** The newest figure of a series, or null. */
   last(name) {
     return this.series.get(name)?.at(-1) ?? null;
   }
 
-  /** Aligned for a plot: times, then each series. */
-  columns(names) {
-    return [this.times, ...names.map((name) => this.series.get(name) ?? this.times.map(() => null))];
+  /** The sum of all that is known of a series in the last `span` seconds, or null where nothing is. */
+  sum(name, span = MOST) {
+    const known = (this.series.get(name) ?? []).slice(-span).filter((value) => value !== null);
+    return known.length ? known.reduce((total, value) => total + value, 0) : null;
+  }
+
+  /** A series as long as `times`. */
+  column(name) {
+    return this.series.get(name) ?? this.times.map(() => null);
   }
 
   now() {
@@ -52,16 +72,20 @@ export class Store {
   async turned(line, error) {
     this.line = line;
     this.error = error ?? null;
+    if (line === "refused") this.state = null;
     this.tell("line");
     if (line === "live") await this.recall();
   }
 
   /** What was before we came, or while the line was down. */
   async recall() {
+    const { stop } = this;
     try {
       const [past, events] = await Promise.all([api.get("history"), api.get("events")]);
+      if (stop !== this.stop) return; // somebody else has signed in meanwhile
       this.remember(past);
       this.happened = events.events;
+      this.more = events.more;
       this.tell("history");
     } catch {
       // the line tells of it
@@ -97,6 +121,7 @@ export class Store {
     for (const past of this.series.values()) past.shift();
   }
 
+  /** An event, or one that is known and has happened again. */
   noted(event) {
     const known = this.happened.findIndex((one) => one.number === event.number);
     if (known >= 0) this.happened[known] = event;
@@ -105,6 +130,6 @@ export class Store {
   }
 
   tell(what) {
-    for (const listener of this.listeners) listener(what);
+    for (const listener of [...this.listeners]) listener(what);
   }
 }
