@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -54,8 +55,14 @@ def begun(folder: Path, output: Path) -> tuple[str, str]:
 
 def test_it_is_made_once_the_plan_stands(engine: FakeEngine, tmp_path: Path) -> None:
     (tmp_path / "tier.yaml").write_text(TOO_LONG)
-    for words in (("--tier", "none"), ("--tier", str(tmp_path / "tier.yaml"))):
-        failed = serve(tmp_path, *words)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        failures = [
+            serve(tmp_path, "--tier", "none"),
+            serve(tmp_path, "--tier", str(tmp_path / "tier.yaml")),
+            serve(tmp_path, "--engine", engine.url, "--port", port),
+        ]
+    for failed in failures:
         assert failed.exit_code == 2 and not TEXT.search(failed.output), failed.output
         assert not (tmp_path / keyfile.NAME).exists()
     with (

@@ -30,7 +30,8 @@ from seekserve.metrics import Metrics
 
 LISTED = "README.md lists what is."
 READ_ALONE = (
-    f"This port is for scrapes: what changes anything is on STATE_DIR/ops.sock only. {LISTED}"
+    "This port is for scrapes: the rest, and all that changes anything, is on STATE_DIR/ops.sock only. "
+    f"{LISTED}"
 )
 
 Told = Callable[[Request, Exception], Awaitable[Response]]
