@@ -33,6 +33,7 @@ from tests.bench.contestants import (
 )
 from tests.bench.launch import NotStartedError
 from tests.bench.load import Work
+from tests.bench.measure import cpu_seconds
 from tests.bench.rounds import Sample, Workload, turn
 
 _WORK: Final = partial(Work, address="", key=KEY, timeout_s=60.0)
@@ -51,13 +52,15 @@ UNPACED: Final = Workload(
     5,
 )
 LOADS: Final = (PACED, UNPACED)
+REST_S: Final = 3.0
 
 
 @dataclass
 class Lane:
-    """With so many consoles open: what each round of each load came to."""
+    """With so many consoles open: what each round of each load came to, and seconds of CPU at rest."""
 
     consoles: int
+    rest: list[float] = field(default_factory=list)
     samples: dict[str, list[Sample]] = field(
         default_factory=lambda: {one.kind: [] for one in LOADS}
     )
@@ -102,6 +105,9 @@ async def _measured(made: Running, own: str, rounds: int, lanes: list[Lane]) -> 
                     if sample.result.failed:
                         raise NotStartedError(f"{load.kind}: {sample.result.error}")
                     lane.samples[load.kind].append(sample)
+                spent = cpu_seconds(made.pid)
+                await asyncio.sleep(REST_S)
+                lane.rest.append((cpu_seconds(made.pid) - spent) / REST_S)
                 if lane.consoles and sum(told) == before:
                     raise NotStartedError("the consoles were told nothing")
 
@@ -154,6 +160,10 @@ def _print(lanes: list[Lane], console: Console) -> None:
                 f"{statistics.median(one.ttft_ms(0.99) for one in own):.1f} ms",
             )
         console.print(table)
+    for lane in lanes:
+        console.print(
+            f"at rest, {lane.consoles} consoles: {statistics.mean(lane.rest):.2%} of a core"
+        )
 
 
 def main() -> int:
