@@ -30,6 +30,7 @@ MAY = {
         "plan",
         "screen",
         "usageverbs",
+        "firstkey",
         "keyverbs",
         "opsverbs",
         "healthverbs",
@@ -66,7 +67,9 @@ MAY = {
     "hub": set(),
     "verbs": {"plan", "printing", "screen"},
     "usageverbs": {"gateway", "printing"},
-    "keyverbs": {"gateway", "keypages", "printing"},
+    "keyverbs": {"gateway", "keyoptions", "keypages", "printing"},
+    "keyoptions": {"gateway"},
+    "firstkey": {"gateway"},
     "keypages": {"gateway"},
     "opsverbs": {"doctor", "opsdoor", "printing"},
     "healthverbs": {"engine", "printing", "readiness"},
@@ -122,7 +125,7 @@ DOORS = {
         "plan/facts.py",
         "gateway/keys.py",  # a key file is checked as a tier file is
         "gateway/keyfile.py",
-        "keyverbs.py",
+        "keyoptions.py",
         "doctor/advisories.py",  # a shipped table is checked as the catalog is
         "meeting.py",
         "engine/protocol.py",  # what another node says is checked as a client's words are

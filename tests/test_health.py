@@ -54,6 +54,14 @@ async def test_ready_says_why_an_engine_is_not(engine: FakeEngine, tmp_path: Pat
     assert cause.startswith("engine-0: it stopped answering")
 
 
+def test_ready_counts_the_nodes_that_have_joined() -> None:
+    one = {"name": "engine-0", "state": "starting", "stage": "nodes", "progress": None}
+    nodes = {"nodes": {"wanted": 2, "joined": 1}}
+    assert readiness.of_engine(one | nodes) == "engine-0 starting (nodes, 1 of 2 nodes)"
+    loads = {"stage": "load", "progress": 0.25, "nodes": {"wanted": 2, "joined": 2}}
+    assert readiness.of_engine(one | loads) == "engine-0 starting (load, 25%, 2 of 2 nodes)"
+
+
 async def test_ready_is_red_while_the_server_stops(engine: FakeEngine, tmp_path: Path) -> None:
     engine.afflict("hang")
     settings = config(engine.url, state_dir=tmp_path, listen={"drain_s": 30})

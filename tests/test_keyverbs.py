@@ -148,6 +148,48 @@ def test_revoking_ends_a_key_and_keeps_its_name(path: Path) -> None:
     assert len(keyfile.read(path).keys) == 1
 
 
+def test_changing_a_key_changes_what_is_named_and_says_before_and_after() -> None:
+    added("alice", "--class", "batch", "--monthly-budget", "50", "--requests-per-min", "60")
+    before = told("show", "alice")
+    result = run(
+        "change", "alice", "--monthly-budget", "0.125", "--requests-per-min", "none", "--models", "a,b",
+        "--models", "[c]", "--expires", "2099-01-31", "--scope", "operator",
+    )  # fmt: skip
+    assert result.exit_code == 0 and result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "alice: scope: client -> operator",
+        "alice: models: all -> a, b, [c]",
+        "alice: req/min: 60 -> -",
+        "alice: budget/month: 50.00 -> 0.125",
+        "alice: expires: never -> 2099-02-01 00:00 UTC",
+        "A running server follows within two seconds.",
+    ]
+    assert told("show", "alice") == before | {
+        "scope": "operator",
+        "models": ["a", "b", "[c]"],
+        "requests_per_min": None,
+        "monthly_budget": 0.125,
+        "expires_at": "2099-02-01T00:00:00Z",
+    }
+    gone = ("--class", "--models", "--monthly-budget", "--expires", "--concurrency")
+    assert run("change", "alice", *(word for one in gone for word in (one, "none"))).exit_code == 0
+    shown = told("show", "alice")
+    assert (shown["class"], shown["models"]) == (None, [])
+    assert {shown[one] for one in ("monthly_budget", "expires_at", "concurrency")} == {None}
+    assert "alice: as it was" in run("change", "alice", "--class", "none").stderr
+    assert "Note: The class 'gold'" in run("change", "alice", "--class", "gold").stderr
+
+
+def test_a_key_that_has_ended_is_not_changed_back(path: Path) -> None:
+    added("alice", "--expires", "2099-01-31")
+    assert run("revoke", "alice").exit_code == 0
+    assert "is revoked" in failed("change", "alice", "--monthly-budget", "1")
+    (key,) = keyfile.read(path).keys
+    keys = (key.model_copy(update={"revoked_at": None, "expires_at": datetime.now(UTC)}),)
+    with pytest.raises(ConfigError, match="is expired"):
+        keychanges.changed(keys, "alice", {"expires_at": None}, datetime.now(UTC))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -180,6 +222,17 @@ def test_revoking_ends_a_key_and_keeps_its_name(path: Path) -> None:
         (("revoke", "alcie"), "Did you mean alice?"),
         (("rotate", "alcie"), "Did you mean alice?"),
         (("rotate", "alice", "--grace", "soon"), "--grace 'soon' is no time"),
+        (("change", "alcie", "--concurrency", "2"), "Did you mean alice?"),
+        (("change", "alice"), "keys change --help"),
+        (("change", "alice", "--requests-per-min", "many"), "--requests-per-min does not fit"),
+        (("change", "alice", "--tokens-per-min", "-1"), "--tokens-per-min does not fit"),
+        (("change", "alice", "--concurrency", "0"), "--concurrency does not fit"),
+        (("change", "alice", "--monthly-budget", "nan"), "--monthly-budget does not fit"),
+        (("change", "alice", "--class", "x" * 65), "--class does not fit"),
+        (("change", "alice", "--models", "a,"), "--models does not fit"),
+        (("change", "alice", "--expires", ""), "no time that can be read"),
+        (("change", "alice", "--expires", "2020-01-31"), "is over already"),
+        (("change", "alice", "--scope", "king"), "--scope"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence_and_changes_nothing(
@@ -203,7 +256,14 @@ def test_an_unknown_class_is_only_noted_where_no_tier_is_named(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "words",
-    [("add", "bob"), ("list",), ("show", "alice"), ("rotate", "alice"), ("revoke", "alice")],
+    [
+        ("add", "bob"),
+        ("list",),
+        ("show", "alice"),
+        ("rotate", "alice"),
+        ("revoke", "alice"),
+        ("change", "alice", "--concurrency", "2"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_told_and_left_alone(
     path: Path, words: tuple[str, ...]
@@ -278,45 +338,3 @@ def test_keys_need_nothing_that_serves() -> None:
 
 def test_a_key_has_no_field_that_would_show_it() -> None:
     assert set(Key.model_fields) & {"key", "text", "token", "secret"} == set()
-
-
-def serve(*words: str, **env: str) -> Result:
-    """Which ends at once: there is no such tier."""
-    return CliRunner().invoke(cli, ["serve", "--tier", "none", *words], env=env)
-
-
-def test_the_first_key_is_made_where_there_is_none_and_shown_once(path: Path) -> None:
-    result = serve("--first-key")
-    (text,) = TEXT.findall(result.stdout)
-    assert "Bearer" in result.stdout and text not in result.stderr
-    (key,) = keyfile.read(path).keys
-    assert key.name == "first" and key.secrets[0].sha256 == hash_key(text).hex()
-    assert text not in path.read_text()
-    again = serve("--first-key")
-    assert not TEXT.search(again.output) and len(keyfile.read(path).keys) == 1
-
-
-def test_no_first_key_where_there_is_any(path: Path, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("sk-another-0123456789abcdef")
-    assert not TEXT.search(serve("--first-key", SEEKSERVE_API_KEY="sk-0123456789abcdef").output)
-    named = {"SEEKSERVE_API_KEY_FILE": str(tmp_path / "key")}
-    assert not TEXT.search(serve("--first-key", **named).output)
-    assert not path.exists()
-    added("alice")
-    assert run("revoke", "alice").exit_code == 0
-    assert not TEXT.search(serve("--first-key").output), "one revoked says that keys are kept here"
-    assert [key.name for key in keyfile.read(path).keys] == ["alice"]
-
-
-def test_a_first_key_and_no_auth_contradict_each_other(path: Path) -> None:
-    result = serve("--first-key", "--no-auth")
-    assert result.exit_code == 2 and "Leave one of them out" in " ".join(result.stderr.split())
-    assert not path.exists()
-
-
-def test_of_servers_that_start_at_once_one_makes_the_first_key(tmp_path: Path, path: Path) -> None:
-    words = [sys.executable, "-m", "seekserve", "serve", "--tier", "none", "--first-key"]
-    started = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    said = "".join(process.communicate(timeout=60)[0] for process in started)
-    assert len(TEXT.findall(said)) == 1
-    assert len(keyfile.read(path).keys) == 1

@@ -11,7 +11,7 @@ what operators use (`opsapp`), which clients cannot reach.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -60,7 +60,7 @@ class Front:
 class Apps(NamedTuple):
     """What clients are served; what operators are, on the socket and (reading alone) over TCP; and what
     SIGHUP does. The API's lifespan is the server's. `watch` adds gauges of what was made beside them;
-    `console` is None where none is wanted.
+    `console` is what they see, in a browser or at a terminal.
     """
 
     api: Front
@@ -68,7 +68,7 @@ class Apps(NamedTuple):
     scrape: Starlette
     hangup: Callable[[], Awaitable[None]]
     watch: Callable[[Callable[[], Iterable[Reading]]], None]
-    console: Console | None
+    console: Console
 
 
 def build(
@@ -88,15 +88,14 @@ def build(
     changes = KeyDesk(config.state_dir / keyfile.NAME, log, house.keys.reload)
     gate, ring = house.gateway.admission, lambda: house.keys.ring
     rooms = Rooms(fleet, gate, ring, changes, house.closing, log, plan, look)
-    console = Console(config, rooms) if config.listen.console else None
+    console = Console(config, rooms)
     desk = ops.Ops(fleet, house.metrics, config, lambda: house.keys.ring.door, house.closing)
     front = Front(_api(house, desk, console, config))
 
     def adopt(new: Config) -> None:
         house.adopt(new)
         desk.adopt(new)
-        if console:
-            console.adopt(new)
+        console.adopt(new)
         front.app = _api(house, desk, console, new)
 
     reloading = Reloading(config, house.keys.reload, renewal, adopt)
@@ -112,7 +111,7 @@ def build(
     )
 
 
-def _api(house: House, desk: ops.Ops, console: Console | None, config: Config) -> FastAPI:
+def _api(house: House, desk: ops.Ops, console: Console, config: Config) -> FastAPI:
     """The clients' side, by one configuration."""
     rooms = (house.fleet, house.gateway, config.tier)
     chats, answers = openai.OpenAI(*rooms), responses.Responses(*rooms)
@@ -134,12 +133,10 @@ def _api(house: House, desk: ops.Ops, console: Console | None, config: Config) -
     return app
 
 
-def _framed(
-    house: House, console: Console | None, config: Config, hot: Mapping[str, Endpoint]
-) -> FastAPI:
+def _framed(house: House, console: Console, config: Config, hot: Mapping[str, Endpoint]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with house.open(), console.open() if console else nullcontext():
+        async with house.open(), console.open():
             yield
 
     return FastAPI(
@@ -157,7 +154,7 @@ def _framed(
                 enter=house.enter,
                 dues={name: one.ttft_target_s for name, one in config.tier.classes.items()},
             ),
-            *([console.on_api()] if console else []),
+            *console.on_api(),
             Middleware(Guard, ring=lambda: house.keys.ring, tier=config.tier),
             Middleware(LastOrders, closing=house.closing),
             Middleware(Straight, endpoints=hot),
@@ -170,10 +167,8 @@ def _framed(
     )
 
 
-def _settling(house: House, console: Console | None) -> Callable[[Trace, float], None]:
+def _settling(house: House, console: Console) -> Callable[[Trace, float], None]:
     """What becomes of a request that is over."""
-    if console is None:
-        return house.settle
 
     def settle(trace: Trace, total_s: float) -> None:
         house.settle(trace, total_s)

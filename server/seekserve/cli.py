@@ -14,9 +14,10 @@ from seekserve.chatverb import chat
 from seekserve.config import Config, load, spans_wanted, state_folder
 from seekserve.consoleverb import console
 from seekserve.errors import StartError
+from seekserve.firstkey import FirstKey
 from seekserve.healthverbs import add_health
 from seekserve.joinverbs import join
-from seekserve.keyverbs import first, keys, stored
+from seekserve.keyverbs import keys
 from seekserve.meeting import take_token
 from seekserve.opsverbs import add_ops
 from seekserve.renderverb import render
@@ -162,7 +163,8 @@ def serve(
     no_console: Annotated[
         bool,
         typer.Option(
-            "--no-console", help="Without the Console: the operators' page /console and its data."
+            "--no-console",
+            help="Without the operators' page /console; seekserve top still has its data.",
         ),
     ] = False,
     update_models: Annotated[
@@ -188,8 +190,7 @@ def serve(
     try:
         folder, ops_token, node_token = state_folder(), take(OPS_TOKEN), take_token()
         api_key, engine_api_key = take(API_KEY, api_key), take(ENGINE_KEY, engine_api_key)
-        if first_key and not api_key:
-            first(folder, no_auth)
+        first = FirstKey(folder, first_key and not api_key, no_auth, typer.echo)
 
         def again() -> Config:
             return load(
@@ -207,7 +208,7 @@ def serve(
                 },
                 log_format=log_format,
                 state_dir=folder,
-                keys_stored=stored(folder),
+                keys_stored=first.keys(),
                 no_auth=no_auth,
                 ops=ops,
                 ops_token=ops_token,
@@ -217,7 +218,7 @@ def serve(
                 node_token=node_token,
             )
 
-        run(again, screen, prefer, update_models)
+        run(again, screen, prefer, update_models, first.make)
     except StartError as error:
         screen.failure(error)
         raise typer.Exit(error.exit_code) from error

@@ -43,6 +43,11 @@ import math
 MAX_RETRY_AFTER_S = 60.0
 
 
+def counted(count: int, what: str) -> str:
+    """`1 request`, `3 requests`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 class SeekserveError(Exception):
     """The root: catch this and nothing broader."""
 

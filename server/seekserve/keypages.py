@@ -49,22 +49,36 @@ def sheet(key: Key, now: datetime) -> Table:
     return page
 
 
+def differences(before: Key, after: Key, now: datetime) -> list[str]:
+    """What became of a key, a line for each thing that differs."""
+    both = zip(COLUMNS, _words(before, now), _words(after, now), strict=True)
+    return [f"{title}: {old} -> {new}" for title, old, new in both if old != new]
+
+
 def at(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _row(key: Key, now: datetime) -> tuple[str, ...]:
-    state = key.state(now)
+    name, state, *rest = _words(key, now)
+    return (escape(name), f"[{_COLOURS[state]}]{state}[/]", *map(escape, rest))
+
+
+def _words(key: Key, now: datetime) -> tuple[str, ...]:
     return (
-        escape(key.name),
-        f"[{_COLOURS[state]}]{state}[/]",
-        escape(key.class_name) or "(the tier's default)",
+        key.name,
+        key.state(now),
+        key.class_name or "(the tier's default)",
         key.scope,
-        escape(", ".join(key.models)) or "all",
+        ", ".join(key.models) or "all",
         *(_limit(v) for v in (key.requests_per_min, key.tokens_per_min, key.concurrency)),
-        "-" if key.monthly_budget is None else f"{key.monthly_budget:,.2f}",
+        "-" if key.monthly_budget is None else _sum(key.monthly_budget),
         at(key.expires_at) if key.expires_at else "never",
     )
+
+
+def _sum(value: float) -> str:
+    return f"{value:,.2f}" if round(value, 2) == value else f"{value:,}"
 
 
 def _limit(value: int | None) -> str:

@@ -1,4 +1,4 @@
-"""`keys add|list|show|rotate|revoke`: who may use the server, changed while it runs."""
+"""`keys add|list|show|change|rotate|revoke`: who may use the server, changed while it runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
-from seekserve import keypages
-from seekserve.complaints import complaints
+from seekserve import keyoptions, keypages
 from seekserve.config import read_tier, state_folder
 from seekserve.errors import ConfigError
 from seekserve.gateway import keychanges, keyfile
@@ -22,16 +20,14 @@ from seekserve.printing import Json, data, printed, told
 from seekserve.settings import Tier
 
 keys = typer.Typer(
-    help="Keys for clients. A running server takes a change up within a second.",
+    help="Keys for clients. A running server follows within two seconds.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 Name = Annotated[str, typer.Argument(help="The key's name.")]
-FIRST = "first"
-OPTIONS = {"class_name": "class", "expires_at": "expires"}
-"""What an option is called where that is not the field's own name."""
+Taken = Annotated[str | None, typer.Option(metavar="N|none")]
 
 
 @keys.command()
@@ -77,7 +73,7 @@ def add(
         asked = {
             "class_name": class_name,
             "scope": scope,
-            "models": [one.strip() for more in models or () for one in more.split(",")],
+            "models": keyoptions.listed(models or ()),
             "requests_per_min": requests_per_min,
             "tokens_per_min": tokens_per_min,
             "concurrency": concurrency,
@@ -92,7 +88,11 @@ def add(
             id_ = new_id({key.id for key in known})
             text, secret = mint(id_)
             shown.append(text)
-            return (*known, _key(asked | {"id": id_, "name": name, "secrets": (secret,)}))
+            with keyoptions.fitting("add"):
+                return (
+                    *known,
+                    Key.model_validate({**asked, "id": id_, "name": name, "secrets": (secret,)}),
+                )
 
         keyfile.edit(_path(), added)
         typer.echo(shown[-1])
@@ -124,6 +124,48 @@ def show(name: Name, as_data: Json = False) -> None:
 
 
 @keys.command()
+def change(
+    name: Name,
+    class_name: Annotated[str | None, typer.Option("--class", metavar="NAME|none")] = None,
+    scope: Annotated[Scope | None, typer.Option()] = None,
+    models: Annotated[list[str] | None, typer.Option(metavar="NAME,...|none")] = None,
+    requests_per_min: Taken = None,
+    tokens_per_min: Taken = None,
+    concurrency: Taken = None,
+    monthly_budget: Annotated[str | None, typer.Option(metavar="SUM|none")] = None,
+    expires: Annotated[str | None, typer.Option(metavar="30d|2027-01-31|none")] = None,
+) -> None:
+    """Change what a key may do. What is not named stays; none takes a limit away."""
+    with told():
+        now = datetime.now(UTC)
+        given = {
+            "class_name": class_name,
+            "scope": scope,
+            "models": ",".join(models) if models else None,
+            "requests_per_min": requests_per_min,
+            "tokens_per_min": tokens_per_min,
+            "concurrency": concurrency,
+            "monthly_budget": monthly_budget,
+            "expires_at": expires,
+        }
+        asked = keyoptions.asked(given, now)
+        was: list[tuple[Key, Key]] = []
+
+        def changed(known: Keys) -> Keys:
+            with keyoptions.fitting("change"):
+                after = keychanges.changed(known, name, asked, now)
+            was.append((keychanges.named(known, name), keychanges.named(after, name)))
+            return after
+
+        keyfile.edit(_path(), changed)
+        if class_name and class_name != keyoptions.NONE:
+            _known_class(class_name, None)
+        for line in keypages.differences(*was[-1], now) or ["as it was"]:
+            _note(f"{name}: {line}")
+        _note("A running server follows within two seconds.")
+
+
+@keys.command()
 def rotate(
     name: Name,
     grace: Annotated[
@@ -146,7 +188,7 @@ def rotate(
         end = (
             f"works until {until}"
             if lasts
-            else "has ended; a running server refuses it within a second"
+            else "has ended; a running server refuses it within two seconds"
         )
         _note(f"This is the new key of {name}, not shown again. The old one {end}.")
 
@@ -157,67 +199,11 @@ def revoke(name: Name) -> None:
     with told():
         now = datetime.now(UTC)
         keyfile.edit(_path(), lambda known: keychanges.revoked(known, name, now))
-        _note(f"The key of {name} is revoked. A running server refuses it within a second.")
-
-
-def stored(folder: Path) -> int:
-    """How many keys there are, of whatever state. Raises ConfigError when that cannot be told."""
-    return len(keyfile.read(folder / keyfile.NAME).keys)
-
-
-def first(folder: Path, no_auth: bool) -> None:
-    """Where there is no key, of whatever state, makes one called first and prints it. Two servers that
-    start at once make one: who comes second finds it under the file's lock.
-    """
-    if no_auth:
-        raise ConfigError(
-            "--first-key makes a key, and --no-auth lets everybody in without one.",
-            "Leave one of them out.",
-        )
-    if stored(folder):
-        return
-    shown: list[str] = []
-
-    def added(known: Keys) -> Keys:
-        if known:
-            return known
-        id_ = new_id(())
-        text, secret = mint(id_)
-        shown.append(text)
-        return (Key(id=id_, name=FIRST, secrets=(secret,), created_at=datetime.now(UTC)),)
-
-    keyfile.edit(folder / keyfile.NAME, added)
-    for text in shown:
-        typer.echo(
-            f"The first key of this server, shown this once; only its digest is kept:\n\n  {text}\n\n"
-            'Clients send it as "Authorization: Bearer KEY". Whoever reads these lines can, too: for '
-            f"another text, seekserve keys rotate {FIRST} --grace 0s; for more keys, seekserve keys "
-            "add NAME.\n"
-        )
+        _note(f"The key of {name} is revoked. A running server refuses it within two seconds.")
 
 
 def _path() -> Path:
     return state_folder() / keyfile.NAME
-
-
-def _key(asked: dict[str, object]) -> Key:
-    """Raises ConfigError, in the words of the options."""
-    try:
-        return Key.model_validate(asked)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = str(first["loc"][0])
-        option = "NAME" if field == "name" else f"--{OPTIONS.get(field, field).replace('_', '-')}"
-        raise ConfigError(
-            f"{option} does not fit: {_why(field, complaints(error))}.",
-            "seekserve keys add --help says what each is.",
-        ) from error
-
-
-def _why(field: str, told: str) -> str:
-    if field == "name":
-        return "a name is up to 64 letters, digits and ._@+-, and begins with a letter or digit"
-    return told.splitlines()[0].partition(": ")[2]
 
 
 def _known_class(name: str, tier: str | None) -> None:

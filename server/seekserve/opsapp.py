@@ -6,7 +6,8 @@ what a scrape reads, never what changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,6 +28,14 @@ from seekserve.gateway.trace import Tracing
 from seekserve.log import Log
 from seekserve.metrics import Metrics
 
+LISTED = "README.md lists what is."
+READ_ALONE = (
+    "This port is for scrapes: the rest, and all that changes anything, is on STATE_DIR/ops.sock only. "
+    f"{LISTED}"
+)
+
+Told = Callable[[Request, Exception], Awaitable[Response]]
+
 
 def build(
     ops: Ops,
@@ -34,7 +43,7 @@ def build(
     keys: KeyDesk,
     log: Log,
     unseen: Metrics,
-    console: Console | None = None,
+    console: Console,
 ) -> Starlette:
     """For ops.sock: whoever can open that may do everything. Its requests are counted on `unseen`."""
     changes = [
@@ -44,27 +53,23 @@ def build(
         Route("/engines/{name}/restart", actions.restart, methods=["POST"]),
         Route("/keys", keys.listed, methods=["GET"]),
         Route("/keys", keys.add, methods=["POST"]),
+        Route("/keys/{name}/change", keys.change, methods=["POST"]),
         Route("/keys/{name}/rotate", keys.rotate, methods=["POST"]),
         Route("/keys/{name}/revoke", keys.revoke, methods=["POST"]),
     ]
-    layers = [_tracing(log, unseen)]
-    if console:
+    if console.shown:
         changes.append(Route("/console", console.link, methods=["GET"]))
-        layers.append(console.on_socket())
-    return _app([*_reading(ops), *changes], layers)
+    return _app([*_reading(ops), *changes], [_tracing(log, unseen), console.on_socket()])
 
 
-def scrape(
-    ops: Ops, config: Config, log: Log, unseen: Metrics, console: Console | None = None
-) -> Starlette:
+def scrape(ops: Ops, config: Config, log: Log, unseen: Metrics, console: Console) -> Starlette:
     """For --ops: reading alone, but for who signs in to the Console. Without a token only this machine's
     own programs, no web page.
     """
     hashes = (config.ops_token,) if config.ops_token else ()
     ring = Keyring(hashes, door="closed" if hashes else "local")
     guard = Middleware(Guard, ring=lambda: ring, tier=config.tier, words=OF_THE_TOKEN)
-    usher = [console.on_port()] if console else []
-    return _app(_reading(ops), [_tracing(log, unseen), *usher, guard])
+    return _app(_reading(ops), [_tracing(log, unseen), *console.on_port(), guard], READ_ALONE)
 
 
 def _reading(ops: Ops) -> list[Route]:
@@ -81,8 +86,13 @@ def _tracing(log: Log, unseen: Metrics) -> Middleware:
     return Middleware(Tracing, metrics=unseen, log=log)
 
 
-def _app(routes: list[Route], middleware: list[Middleware]) -> Starlette:
-    told = {StartError: _unwilling, Refusal: _refused, HTTPException: _no_route}
+def _app(routes: list[Route], middleware: list[Middleware], elsewhere: str = LISTED) -> Starlette:
+    no_route: Told = partial(_no_route, elsewhere)
+    told: dict[type[Exception], Told] = {
+        StartError: _unwilling,
+        Refusal: _refused,
+        HTTPException: no_route,
+    }
     return Starlette(routes=routes, middleware=middleware, exception_handlers=told)
 
 
@@ -98,8 +108,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": {"message": error.message, "todo": ""}}, error.status)
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
+async def _no_route(elsewhere: str, request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     where = f"{request.method} {request.scope['path'][:120]}"
-    told = {"message": f"{where} is not served here.", "todo": "README.md lists what is."}
+    told = {"message": f"{where} is not served here.", "todo": elsewhere}
     return JSONResponse({"error": told}, error.status_code, error.headers)

@@ -55,13 +55,14 @@ def _causes(door: Path) -> Iterator[str]:
 
 def _engines(page: dict[str, Any]) -> str:
     engines = page.get("engines") or []
-    return ", ".join(map(_engine, engines)) or "no engine"
+    return ", ".join(map(of_engine, engines)) or "no engine"
 
 
-def _engine(told: dict[str, Any]) -> str:
-    """Such as `engine-0 starting (download, 40 %)`."""
+def of_engine(told: dict[str, Any]) -> str:
+    """Such as `engine-0 starting (download, 40%)`, or of several nodes `(nodes, 1 of 2 nodes)`."""
     words = f"{told.get('name')} {told.get('state')}"
-    if not told.get("stage"):
-        return words
-    share = told.get("progress")
-    return f"{words} ({told['stage']}{f', {share:.0%}' if isinstance(share, float) else ''})"
+    share, nodes = told.get("progress"), told.get("nodes")
+    parts = [told["stage"]] if told.get("stage") else []
+    parts += [f"{share:.0%}"] if isinstance(share, float) else []
+    parts += [f"{nodes.get('joined')} of {nodes.get('wanted')} nodes"] if nodes else []
+    return f"{words} ({', '.join(parts)})" if parts else words

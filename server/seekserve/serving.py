@@ -37,9 +37,15 @@ from seekserve.settings import Listen, Prefer
 
 
 def run(
-    again: Again, screen: Screen, prefer: Prefer | None = None, update_models: bool = False
+    again: Again,
+    screen: Screen,
+    prefer: Prefer | None = None,
+    update_models: bool = False,
+    sure: Callable[[], None] = lambda: None,
 ) -> None:
-    """Until it is asked to stop; `again` reads the configuration. Raises StartError."""
+    """Until it is asked to stop; `again` reads the configuration, `sure` is called once nothing but the
+    engine can fail. Raises StartError.
+    """
     config = again()
     screen.warned(config)
     pins = Pins(config.state_dir, os.environ, Log(config.log_format), update_models)
@@ -50,7 +56,7 @@ def run(
     def renewing(fleet: Fleet, log: Log) -> Renewing:
         return Renewing(fleet, again, planned, log, config, launching)
 
-    uvloop.run(_serve(chosen, launching, screen, pins, renewing, facts))
+    uvloop.run(_serve(chosen, launching, screen, pins, renewing, facts, sure))
 
 
 def _planned(
@@ -73,6 +79,7 @@ async def _serve(
     pins: Pins,
     renewing: Callable[[Fleet, Log], Renewing],
     facts: Facts | None,
+    sure: Callable[[], None],
 ) -> None:
     log = Log(config.log_format)
     with (
@@ -88,6 +95,7 @@ async def _serve(
         fleet = assemble(config, log, launching, nodes)
         renewal = renewing(fleet, log)
         apps = build(config, fleet, log, closing, renewal, plan=lambda: renewal.plan)
+        sure()
         if certificate:
             apps.watch(certificate.gauges)
         server = Server(apps.api, config, closing, certificate, log)
@@ -102,7 +110,7 @@ async def _serve(
             if port:
                 await sides.enter_async_context(Side(apps.scrape, port))
             with _hangups(apps.hangup, certificate):
-                console = (apps.console.url, apps.console.signed) if apps.console else None
+                console = (apps.console.url, apps.console.signed) if apps.console.shown else None
                 watcher = asyncio.create_task(_watch(screen, fleet, config, server, console))
                 await server.serve(sockets=[listener])
                 screen.stopped()

@@ -38,6 +38,9 @@ async def test_it_reads_and_changes_nothing(engine: FakeEngine, tmp_path: Path) 
         assert await pages(port, "GET", REST, bearer) == [404] * 6
         assert await pages(port, "POST", REST, bearer) == [404] * 6
         assert await pages(port, "POST", READ, bearer) == [405] * 4
+        async with httpx.AsyncClient(trust_env=False, headers=bearer) as client:
+            lost = (await client.post(f"http://127.0.0.1:{port}/reload")).json()["error"]
+        assert "POST /reload" in lost["message"] and "STATE_DIR/ops.sock" in lost["todo"]
         for wrong in ({}, {"authorization": f"Bearer {TOKEN[:-1]}"}):
             assert await pages(port, "GET", READ, wrong) == [401, 401, 200, 200]
             assert await pages(port, "GET", REST, wrong) == [401] * 6

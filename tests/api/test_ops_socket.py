@@ -130,6 +130,11 @@ async def test_a_key_lives_its_whole_life(kept: Gate, tmp_path: Path) -> None:
     assert await opens(first), "in force with the answer"
     second = (await kept.ops.post("/keys/alice/rotate", json={"grace": "0s"})).json()["key"]
     assert await opens(second) and not await opens(first)
+    assert (await kept.ops.post("/keys/alice/change", json={"models": ["x"]})).status_code == 200
+    terms = {"class": None, "requests_per_min": 5, "expires": None, "models": None}
+    changed = (await kept.ops.post("/keys/alice/change", json=terms)).json()
+    assert (changed["class"], changed["requests_per_min"], changed["models"]) == (None, 5, [])
+    assert changed["expires_at"] is None and changed["scope"] == "client" and "key" not in changed
     assert (await kept.ops.post("/keys/alice/revoke")).json()["state"] == "revoked"
     assert not await opens(second)
     page = await kept.ops.get("/keys")
@@ -149,6 +154,9 @@ async def test_a_key_lives_its_whole_life(kept: Gate, tmp_path: Path) -> None:
         ("/keys", b'{"name": "x", "expires": "soon"}', 422, "expires"),
         ("/keys", b" " * 70_000, 422, "64 KiB"),
         ("/keys/nobody/revoke", b"", 404, "nobody"),
+        ("/keys/nobody/change", b'{"concurrency": 1}', 404, "nobody"),
+        ("/keys/nobody/change", b'{"concurrency": "many"}', 422, "concurrency"),
+        ("/keys/nobody/change", b'{"name": "other"}', 422, "name"),
         ("/keys/nobody/rotate", b'{"grace": "later"}', 422, "grace"),
         ("/nowhere", b"", 404, "not served"),
     ],

@@ -136,17 +136,22 @@ async def test_a_key_is_made_used_rotated_and_revoked(closed: Gate, tmp_path: Pa
     turned = await closed.client.post("/console/api/keys/ann/rotate", json=asked)
     assert turned.status_code == 200 and turned.json()["key"] != text
     assert (await closed.client.get("/v1/models", headers=bearer(text))).status_code == 401
+    assert [one["key"] for one in await events(closed, "refused")] == ["ann"], "who goes on with it"
     assert keyfile.read(tmp_path / keyfile.NAME).keys[0].scope == "operator"
+    terms = {"concurrency": 2, "class": None}
+    changed = await closed.client.post("/console/api/keys/ann/change", json=terms)
+    assert (changed.json()["concurrency"], changed.json()["class"]) == (2, None)
     ended = await closed.client.post("/console/api/keys/ann/revoke", json={})
     assert ended.json()["state"] == "revoked"
     told = {one["words"] for one in await events(closed, "keys")}
-    assert {"add ann", "rotate ann", "revoke ann"} <= told
+    assert {"add ann", "rotate ann", "change ann", "revoke ann"} <= told
 
 
 WRONG: tuple[tuple[str, dict[str, Any], int], ...] = (
     ("keys", {"name": "no spaces"}, 422),
     ("keys", {"name": "a", "scope": "king"}, 422),
     ("keys", {"name": "a", "unknown": 1}, 422),
+    ("keys/nobody/change", {"concurrency": 1}, 404),
     ("keys/nobody/rotate", {}, 404),
     ("keys/nobody/revoke", {}, 404),
     ("nothing", {}, 404),

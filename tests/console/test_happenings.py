@@ -68,7 +68,11 @@ def over(**facts: object) -> Trace:
             {"action": "restart", "of": "engine-0", "changed": "restarted"},
             Said("engine", "info", "restart asked for: restarted", engine="engine-0"),
         ),
-        ("keys_read", {"keys": 3, "door": "closed"}, Said("keys", "info", "keys read: keys 3, door closed")),
+        (
+            "keys_read",
+            {"keys": 3, "door": "closed"},
+            Said("keys", "info", "the key file was read: keys 3, door closed"),
+        ),
         (
             "defect",
             {"id": "r", "kind": "KeyError", "at": "x.py:3"},

@@ -212,8 +212,12 @@ async def test_a_foreign_host_gets_no_page_twice_over(local: Doors) -> None:
     writer.close()
 
 
-async def test_without_a_console_there_is_nothing(engine: FakeEngine, tmp_path: Path) -> None:
+async def test_without_a_console_there_is_no_page_and_a_terminal_still_looks(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
     async with doors(config(engine.url, state_dir=tmp_path, listen={"console": False})) as opened:
         for client in (opened.api, opened.port, opened.sock):
             assert (await client.get("/console")).status_code == 404
+        for client in (opened.api, opened.port):
             assert (await client.get(STATE)).status_code == 404
+        assert (await opened.sock.get(STATE)).status_code == 200

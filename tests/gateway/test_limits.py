@@ -131,7 +131,7 @@ async def test_a_place_comes_back_by_every_road() -> None:
 
     async def holding(ending: BaseException | None) -> None:
         async with caps.held(scope_of(one)):
-            with pytest.raises(RateLimited, match="runs 1 requests, and may run 1 at once"):
+            with pytest.raises(RateLimited, match="runs 1 request, and may run 1 at once"):
                 async with caps.held(scope_of(one)):
                     raise AssertionError
             if ending:
@@ -333,5 +333,9 @@ async def test_a_spent_budget_is_402(engine: FakeEngine, tmp_path: Path) -> None
         told = (await until(refused, "the budget to be spent")).json()["error"]
         assert told["type"] == "insufficient_quota"
         assert told["message"].startswith("Insufficient balance")
+        assert "seekserve keys change alice --monthly-budget" in told["message"]
         left = (await gate.client.get("/user/balance")).json()
         assert not left["is_available"] and left["balance_infos"][0]["total_balance"] == "0.00"
+        raised = await gate.ops.post("/keys/alice/change", json={"monthly_budget": 1000})
+        assert raised.json()["monthly_budget"] == 1000
+        assert (await gate.ask()).status_code == 200, "in force with the answer"

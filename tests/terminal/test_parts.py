@@ -28,7 +28,7 @@ def test_what_would_be_obeyed_is_shown() -> None:
     assert inert("\u202egnp.exe\u2066\u200b\ufeff") == "\\u202egnp.exe\\u2066\\u200b\\ufeff"
     assert inert("\ud800 \u2028 \U000e0041") == "\\ud800 \\u2028 \\U000e0041"
     assert inert("naïve 深 👩\u200d💻\n\tx [bold]") == "naïve 深 👩\u200d💻\n\tx [bold]"
-    assert line("a\nb\tc\x1b", 80) == "a b c␛"
+    assert line("a\n  b\tc\x1b", 80) == "a b c␛"
     assert line("x" * 300) == "x" * 199 + "…"
 
 
@@ -257,7 +257,7 @@ def test_a_panel_shows_foreign_words_as_words() -> None:
     seen.heard(Event("event", json.dumps({"number": 1, "at": 1.0, "words": HOSTILE, "times": 3})))
     page = drawn(seen)
     assert page.count("[bold]x[/nonsense]␛[2J") == 5 and "\x1b" not in page
-    assert "40% loading weights" in page and "3 restarts" in page and "mend it" in page
+    assert "40% loading weights" in page and "restarts: 3" in page and "mend it" in page
     assert "██████░░░░░░  50%" in page and "1,234/s" in page and "2.5 s p99" in page
     assert "(3 times)" in page
     for width in (20, 40, 72):

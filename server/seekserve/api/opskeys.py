@@ -42,11 +42,24 @@ class NewKey(Frozen):
     expires: str | None = None
 
 
+class Change(Frozen):
+    """What is given is changed, the rest stays; null takes a limit away."""
+
+    class_name: str | None = Field(None, alias="class")
+    scope: Scope | None = None
+    models: tuple[str, ...] | None = None
+    requests_per_min: int | None = None
+    tokens_per_min: int | None = None
+    concurrency: int | None = None
+    monthly_budget: float | None = None
+    expires: str | None = None
+
+
 class Rotation(Frozen):
     grace: str = "1h"
 
 
-Asked = TypeVar("Asked", NewKey, Rotation)
+Asked = TypeVar("Asked", NewKey, Change, Rotation)
 
 
 class KeyDesk:
@@ -72,6 +85,20 @@ class KeyDesk:
             return (*known, key)
 
         return await self._changed("add", asked.name, added, shown, 201)
+
+    async def change(self, request: Request) -> Response:
+        sent, now = await _read(request, Change), datetime.now(UTC)
+        name, asked = request.path_params["name"], sent.model_dump(exclude_unset=True)
+        if "expires" in asked:
+            asked["expires_at"] = _expiry(asked.pop("expires"), now)
+
+        def changed(known: Keys) -> Keys:
+            try:
+                return keychanges.changed(known, name, asked, now)
+            except ValidationError as error:
+                raise _unfit(error) from error
+
+        return await self._changed("change", name, changed, [])
 
     async def rotate(self, request: Request) -> Response:
         asked, now = await _read(request, Rotation), datetime.now(UTC)
@@ -112,13 +139,17 @@ class KeyDesk:
 def _minted(asked: NewKey, known: Keys, now: datetime) -> tuple[str, Key]:
     id_ = new_id({key.id for key in known})
     text, secret = mint(id_)
-    expires = keychanges.expiry("expires", asked.expires, now) if asked.expires else None
     told = asked.model_dump(exclude={"expires"})
-    rest = {"id": id_, "secrets": (secret,), "created_at": now, "expires_at": expires}
+    ends = {"created_at": now, "expires_at": _expiry(asked.expires or None, now)}
+    rest = {"id": id_, "secrets": (secret,), **ends}
     try:
         return text, Key.model_validate(told | rest)
     except ValidationError as error:
         raise _unfit(error) from error
+
+
+def _expiry(told: str | None, now: datetime) -> datetime | None:
+    return keychanges.expiry("expires", told, now) if told is not None else None
 
 
 async def _read(request: Request, schema: type[Asked]) -> Asked:

@@ -61,6 +61,7 @@ class Desk:
         }
         changes: dict[str, Endpoint] = {
             "keys": self.keys.add,
+            "keys/{name}/change": self.keys.change,
             "keys/{name}/rotate": self.keys.rotate,
             "keys/{name}/revoke": self.keys.revoke,
         }

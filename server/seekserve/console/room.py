@@ -99,17 +99,24 @@ class Console:
             self._tally.over(trace.key_class, refused, trace.tokens)
         self._happenings.over(trace)
 
-    def on_api(self) -> Middleware:
+    @property
+    def shown(self) -> bool:
+        """Whether there is a page. Without one its data is still told on ops.sock."""
+        return self._config.listen.console
+
+    def on_api(self) -> list[Middleware]:
         """On the clients' port."""
         most = self._config.tier.limits.wrong_keys_per_min
-        rules = Rules("api", self._rooms.ring, self._own, most)
-        return Middleware(Usher, admit=rules, data=self._data, pages=self._pages)
+        return self._before(Rules("api", self._rooms.ring, self._own, most))
 
-    def on_port(self) -> Middleware:
+    def on_port(self) -> list[Middleware]:
         """On the port for scrapes."""
         most, token = self._config.tier.limits.wrong_keys_per_min, self._config.ops_token
-        rules = Rules("ops", self._rooms.ring, self._own, most, token)
-        return Middleware(Usher, admit=rules, data=self._data, pages=self._pages)
+        return self._before(Rules("ops", self._rooms.ring, self._own, most, token))
+
+    def _before(self, admit: Rules) -> list[Middleware]:
+        usher = Middleware(Usher, admit=admit, data=self._data, pages=self._pages)
+        return [usher] if self.shown else []
 
     def on_socket(self) -> Middleware:
         """On ops.sock: whoever opened that may do everything."""

@@ -25,6 +25,9 @@ WARNS = (
 )
 QUIET = ("request",)
 KEYS = ("closed", "key_file_failed", "keys_of_unknown_class", "keys_read")
+SENTENCES = {"closed": "the API is closed", "keys_read": "the key file was read"}
+UNNAMED = ("cause", "todo", "why")
+"""Facts that are sentences of their own."""
 PRIVATE = re.compile(r"(engine\.[^:;]*(?:env\.|key|secret|password)[^:;]*): [^;]*", re.IGNORECASE)
 """Settings that a tier's author may have written a secret into, in what a reload says of its changes."""
 
@@ -55,7 +58,7 @@ def of_log(name: str, facts: Facts) -> Said | None:
     kind = "keys" if name in KEYS else "server"
     level = "error" if name in LOUD else "warn" if name in WARNS else "info"
     request = str(facts["id"]) if name == "defect" and facts.get("id") else None
-    return Said(kind, level, _cut(f"{name.replace('_', ' ')}: {_rest(facts, 'id')}"), request)
+    return Said(kind, level, _cut(f"{_titled(name)}: {_rest(facts, 'id')}"), request)
 
 
 def of_request(trace: Trace) -> Iterator[Said]:
@@ -107,8 +110,16 @@ def _of_operators(facts: Facts) -> Said:
     return Said("reload" if action == "reload" else "server", level, _cut(f"{action}: {came}"))
 
 
+def _titled(name: str) -> str:
+    return SENTENCES.get(name, name.replace("_", " "))
+
+
 def _rest(facts: Facts, but: str) -> str:
-    told = (f"{key} {_plain(value)}" for key, value in facts.items() if key != but)
+    told = (
+        _plain(value) if key in UNNAMED else f"{key} {_plain(value)}"
+        for key, value in facts.items()
+        if key != but
+    )
     return ", ".join(told) or "done"
 
 

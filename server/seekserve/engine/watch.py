@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from seekserve.engine.exposition import UNTOLD, figures
 from seekserve.engine.probe import Probe
 from seekserve.engine.vigil import IDLE_S, LEAST_S, MOST_S, Seen, Vigil, look_of
+from seekserve.errors import counted
 
 LOOK_S = 1.0
 PROOF_S = 5.0  # for one token
@@ -116,7 +117,7 @@ class Watch:
             return f"it stopped answering: {wrong}"
         if vigil.requests and silent_s > self._pace.look_s:
             return (
-                f"it hangs: no token for {silent_s:.0f} s with {vigil.requests} requests at hand, and "
-                f"asked for one, {wrong}"
+                f"it hangs: no token for {silent_s:.0f} s with {counted(vigil.requests, 'request')} at "
+                f"hand, and asked for one, {wrong}"
             )
         return f"it does not work: asked for a token, {wrong}"

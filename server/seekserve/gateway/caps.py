@@ -117,8 +117,8 @@ class Caps:
                 retry_after_s=limits.PLACE_RETRY_S,
             )
         raise BudgetSpent(
-            f"Insufficient balance: {told}. It can go on next month, or when whoever gave it to you raises "
-            "the budget."
+            f"Insufficient balance: {told}. It can go on next month, or when whoever runs this server "
+            f"raises the budget: seekserve keys change {key.name} --monthly-budget SUM."
         )
 
     def gauges(self) -> list[Reading]:

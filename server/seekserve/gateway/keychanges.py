@@ -1,10 +1,10 @@
-"""What may be done to keys: added, rotated, revoked; and the words for times. Pure: keys in, keys out."""
+"""What may be done to keys, and the words for times. Pure: keys in, keys out."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from seekserve.errors import ConfigError, UnknownName
@@ -46,13 +46,7 @@ def untaken(keys: Keys, name: str) -> None:
 
 def rotated(keys: Keys, name: str, secret: Secret, grace: timedelta, now: datetime) -> Keys:
     """The key with a new secret; those before it hold until the grace ends, or as long as they would."""
-    key = named(keys, name)
-    state = key.state(now)
-    if state != "active":
-        raise ConfigError(
-            f"The key {name} is {state}: a new secret would not let it in.",
-            "Make another: seekserve keys add NAME.",
-        )
+    key = _active(keys, name, "a new secret", now)
     end = later(now, grace)
     older = [
         one.model_copy(update={"until": min(one.until or end, end)})
@@ -60,6 +54,23 @@ def rotated(keys: Keys, name: str, secret: Secret, grace: timedelta, now: dateti
         if not one.until or one.until > now - REMEMBERED
     ]
     return _with(keys, key.model_copy(update={"secrets": (secret, *older)}))
+
+
+def changed(keys: Keys, name: str, asked: Mapping[str, object], now: datetime) -> Keys:
+    """The key with what is asked for its fields; None takes a limit away. Raises ConfigError, and pydantic's
+    ValidationError where that does not fit.
+    """
+    key = _active(keys, name, "a change", now)
+    if not asked:
+        raise ConfigError(
+            f"Nothing is said that the key {name} should change to.",
+            "Say what: seekserve keys change --help lists all that can be.",
+        )
+    fields = {
+        field: Key.model_fields[field].default if value is None else value
+        for field, value in asked.items()
+    }
+    return _with(keys, Key.model_validate(key.model_dump() | fields))
 
 
 def revoked(keys: Keys, name: str, now: datetime) -> Keys:
@@ -105,6 +116,17 @@ def later(now: datetime, by: timedelta) -> datetime:
         return now + by
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)
+
+
+def _active(keys: Keys, name: str, what: str, now: datetime) -> Key:
+    """A key that has ended never lets in again. Raises ConfigError for one."""
+    key = named(keys, name)
+    if (state := key.state(now)) != "active":
+        raise ConfigError(
+            f"The key {name} is {state}: {what} would not let it in.",
+            "Make another: seekserve keys add NAME.",
+        )
+    return key
 
 
 def _with(keys: Iterable[Key], changed: Key) -> Keys:

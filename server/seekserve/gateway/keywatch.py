@@ -28,7 +28,7 @@ NAMED = 5
 
 
 class KeyWatch:
-    """Inside its `async with` a change of the file is in force within a second. Raises ConfigError for
+    """Inside its `async with` a change of the file is in force within two seconds. Raises ConfigError for
     a file that cannot be read now; later such a file leaves the last good keyring in force.
     """
 
@@ -44,6 +44,7 @@ class KeyWatch:
         self._tell_classes()
 
     async def __aenter__(self) -> Self:
+        await self._glance()  # keys may have come since the file was read
         self._task = asyncio.create_task(self._watch())
         return self
 
@@ -61,7 +62,8 @@ class KeyWatch:
         await self._look(await asyncio.to_thread(keyfile.stamp, self._path))
         if self._fault:
             raise ConfigError(
-                self._fault, f"The {len(self.ring)} keys from before stay in force. Mend the file."
+                self._fault,
+                f"The keys from before stay in force ({len(self.ring)}). Mend the file.",
             )
         return _changes(before, {key.id: key for key in self.ring.keys})
 
@@ -94,10 +96,13 @@ class KeyWatch:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
-            stamp = await asyncio.to_thread(keyfile.stamp, self._path)
-            retry = self._fault and time.monotonic() - self._tried_at > RETRY_S
-            if stamp != self._stamp or retry:
-                await self._look(stamp)
+            await self._glance()
+
+    async def _glance(self) -> None:
+        stamp = await asyncio.to_thread(keyfile.stamp, self._path)
+        retry = self._fault and time.monotonic() - self._tried_at > RETRY_S
+        if stamp != self._stamp or retry:
+            await self._look(stamp)
 
     async def _look(self, stamp: Stamp) -> None:
         async with self._one_look:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from seekserve.errors import RateLimited
+from seekserve.errors import RateLimited, counted
 from seekserve.gateway.keys import Key
 
 MINUTE_S = 60.0
@@ -67,7 +67,7 @@ def refusal(key: Key, use: Use) -> RateLimited | None:
     """Why one more request may not run now, with the numbers; None when it may."""
     if key.concurrency and use.running >= key.concurrency:
         return RateLimited(
-            f"This API key runs {use.running} requests, and may run {key.concurrency} at once. "
+            f"This API key runs {counted(use.running, 'request')}, and may run {key.concurrency} at once. "
             "Send the next when one has ended.",
             code="concurrency_exceeded",
             retry_after_s=PLACE_RETRY_S,
@@ -86,7 +86,7 @@ def _used_up(what: str, per_min: int, bucket: Bucket, wait_s: float, use: Use) -
             retry_after_s=PLACE_RETRY_S,
         )
     return RateLimited(
-        f"This API key has used its {per_min} {what} per minute. "
+        f"This API key has used its {counted(per_min, what[:-1])} per minute. "
         f"The next request may come in {span(wait_s)}.",
         retry_after_s=wait_s,
     )

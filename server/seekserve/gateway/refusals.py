@@ -10,7 +10,7 @@ STARTING_RETRY_S = 10.0
 
 def too_many(key_class: str, length: int, expected_s: float) -> QueueFull:
     return QueueFull(
-        f"The house is full: {length} requests already wait in class {key_class}, which is as many as "
+        f"The house is full: {_waiting(length)} in class {key_class}, which is as many as "
         f"may. Expected wait now: {_seconds(expected_s)}. Try again after Retry-After seconds.",
         retry_after_s=expected_s,
     )
@@ -18,7 +18,7 @@ def too_many(key_class: str, length: int, expected_s: float) -> QueueFull:
 
 def too_many_of_one(key_class: str, length: int, expected_s: float) -> QueueFull:
     return QueueFull(
-        f"The house is full: {length} requests of this API key already wait, and the rest of class "
+        f"The house is full: {_waiting(length, ' of this API key')}, and the rest of class "
         f"{key_class}'s queue is for other keys. Expected wait now: {_seconds(expected_s)}. "
         "Try again after Retry-After seconds.",
         retry_after_s=expected_s,
@@ -38,7 +38,7 @@ def too_late(
 ) -> QueueFull:
     """For one that would wait in vain: its place may come as late as `latest_s`."""
     return QueueFull(
-        f"The house is full: {length} requests of class {key_class} wait. A place is expected in "
+        f"The house is full: {_waiting(length, f' of class {key_class}')}. A place is expected in "
         f"{_seconds(expected_s)}, or {_seconds(latest_s)} at the latest; after {_seconds(patience_s)} it "
         "would be too late for this request. Try again after Retry-After seconds.",
         retry_after_s=latest_s - patience_s,
@@ -78,6 +78,14 @@ def not_ready(snapshots: list[Snapshot]) -> EngineNotReady:
         "Try again after Retry-After seconds, or watch /health/ready.",
         code="engine_starting" if best.state is State.STARTING else None,
         retry_after_s=STARTING_RETRY_S,
+    )
+
+
+def _waiting(length: int, whose: str = "") -> str:
+    return (
+        f"1 request{whose} already waits"
+        if length == 1
+        else f"{length} requests{whose} already wait"
     )
 
 

@@ -6,6 +6,7 @@ characters that turn the direction of reading, or ones that nobody sees.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -15,6 +16,7 @@ KEPT = frozenset(
 )  # lines, tabs, and the joiners that scripts and emoji are written with
 PICTURES = 0x2400
 ELLIPSIS = "…"
+BLANKS = re.compile(r"[ \t\n]+")
 
 
 def inert(text: str) -> str:
@@ -26,9 +28,8 @@ def inert(text: str) -> str:
 
 def line(text: object, most: int = 200) -> str:
     """On one line, of so many characters at most."""
-    told = str(text)
-    told = told if len(told) <= most else told[: most - 1] + ELLIPSIS
-    return inert(" ".join(told.split("\n")).replace("\t", " ")).strip()
+    told = BLANKS.sub(" ", str(text)).strip()
+    return inert(told if len(told) <= most else told[: most - 1] + ELLIPSIS)
 
 
 def _shown(character: str) -> str:

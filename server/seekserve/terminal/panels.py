@@ -87,7 +87,7 @@ def _engines(seen: Seen, width: int) -> Iterable[Text]:
 def _doing(seen: Seen, told: Told, width: int) -> Text:
     """What it is at while it starts; what it holds while it runs."""
     name, restarts = str(told.get("name")), number(told.get("restarts"))
-    again = f"  {restarts:.0f} restarts" if restarts else ""
+    again = f"  restarts: {restarts:.0f}" if restarts else ""
     if told.get("state") == "starting":
         words = line(told.get("stage_words") or told.get("stage") or "", 80)
         progress = number(told.get("progress"))

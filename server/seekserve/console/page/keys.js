@@ -1,4 +1,4 @@
-// Keys: their table, and the dialogs that make, rotate and revoke them. A key's text is shown once.
+// Keys: their table, and the dialogs that make, change, rotate and revoke them. A key's text is shown once.
 
 import { button, copying, fill, h, say, trouble } from "./dom.js";
 import { choice, labelled } from "./knobs.js";
@@ -14,7 +14,7 @@ const COLOURS = { active: "good", expired: "warn", revoked: "dim" };
 /** `keys` as the server tells them; `spent(name)` this month, or null; `act(what, key)`; `may` whether. */
 export function table(keys, { spent, act, may, currency }) {
   if (!keys.length) return h("p", { class: "dim" }, "There are no keys yet. Without one, only this machine may ask.");
-  const actions = (key) => h("div", { class: "acts" }, ["Rotate", "Revoke"].map((what) => h("button", {
+  const actions = (key) => h("div", { class: "acts" }, ["Edit", "Rotate", "Revoke"].map((what) => h("button", {
     type: "button", class: "quiet", disabled: !may || key.state !== "active", "aria-label": `${what} ${key.name}`, on: { click: () => act(what, key) },
   }, what)));
   const rows = keys.map((key) => {
@@ -77,27 +77,55 @@ function asking(title, words, parts, send, danger = false) {
   return node;
 }
 
-/** Asks for a new key's fields. `made(told)` once it is there. */
-export function adding({ state, post, made }) {
-  const name = h("input", { required: true, maxlength: 64, autocomplete: "off", spellcheck: "false", placeholder: "team-search" });
+/** What a key may have, as `key` has it: the form's parts, and `told()`, what they say now; null is no limit. */
+function fields(state, key = {}) {
   const kind = choice([["", `the default: ${state.default_class}`], ...state.classes.map((one) => [one.name, one.name])]);
   const scope = choice([["client", "client: may use the API"], ["operator", "operator: may also change this Console's keys"]]);
-  const models = state.models.map((one) => [one.id, h("input", { type: "checkbox" })]);
-  const numbers = LIMITS.map(([field, words, more]) => [field, words, h("input", { type: "number", min: 1, step: 1, placeholder: "no limit", ...more })]);
-  const expires = h("input", { autocomplete: "off", placeholder: "never" });
-  asking("New key", "Make the key", [
-    labelled("Name", name, "Letters, digits and . _ @ + -; usage is booked under it, so it stays taken."),
+  const models = [...new Set([...state.models.map((one) => one.id), ...key.models ?? []])].map((id) => [id, h("input", { type: "checkbox" })]);
+  const numbers = LIMITS.map(([field, words, more]) => [field, words, h("input", { type: "number", min: 1, step: 1, placeholder: "no limit", value: key[field] ?? null, ...more })]);
+  const expires = h("input", { autocomplete: "off", placeholder: "never", value: key.expires_at?.slice(0, 10) ?? null });
+  kind.value = key.class ?? "";
+  scope.value = key.scope ?? "client";
+  for (const [id, field] of models) field.checked = Boolean(key.models?.includes(id));
+  const parts = [
     labelled("Class", kind, "Which share of the engines it has when they are full."),
     labelled("Scope", scope),
     h("fieldset", {}, h("legend", {}, "Models"), h("span", { class: "dim note" }, "None ticked: all of them."), models.map(([id, field]) => h("label", { class: "check" }, field, h("bdi", {}, id)))),
     h("div", { class: "pair" }, numbers.map(([, words, field]) => labelled(words === "Budget per month" ? `${words}, ${state.currency}` : words, field))),
     labelled("Expires", expires, "After a time, such as 30d or 12w, or on a day, such as 2027-01-31."),
+  ];
+  const told = () => ({
+    class: kind.value || null,
+    scope: scope.value,
+    models: models.filter(([, field]) => field.checked).map(([id]) => id),
+    ...Object.fromEntries(numbers.map(([field, , input]) => [field, input.value ? Number(input.value) : null])),
+    expires: expires.value.trim() || null,
+  });
+  return { parts, told };
+}
+
+/** Asks for a new key's fields. `made(told)` once it is there; `first` says that there was none before. */
+export function adding({ state, post, made, first }) {
+  const name = h("input", { required: true, maxlength: 64, autocomplete: "off", spellcheck: "false", placeholder: "team-search" });
+  const { parts, told } = fields(state);
+  asking("New key", "Make the key", [
+    first && state.door === "local" ? h("p", { class: "warn" }, "This is the first key: from then on the API refuses everybody who sends none.") : null,
+    labelled("Name", name, "Letters, digits and . _ @ + -; usage is booked under it, so it stays taken."),
+    parts,
   ], async () => {
-    const asked = { name: name.value.trim(), scope: scope.value, models: models.filter(([, field]) => field.checked).map(([id]) => id) };
-    if (kind.value) asked.class = kind.value;
-    for (const [field, , input] of numbers) if (input.value) asked[field] = Number(input.value);
-    if (expires.value.trim()) asked.expires = expires.value.trim();
-    made(await post("keys", asked));
+    const asked = Object.entries({ name: name.value.trim(), ...told() }).filter(([, value]) => value !== null);
+    made(await post("keys", Object.fromEntries(asked)));
+  });
+}
+
+/** Only what was changed is sent: the rest may have been changed by somebody else meanwhile. */
+export function changing(key, { state, post, made }) {
+  const { parts, told } = fields(state, key);
+  const before = told();
+  asking(`Change ${key.name}`, "Change it", parts, async () => {
+    const asked = Object.entries(told()).filter(([field, value]) => String(value) !== String(before[field]));
+    if (asked.length) await post(`keys/${encodeURIComponent(key.name)}/change`, Object.fromEntries(asked));
+    made(null);
   });
 }
 

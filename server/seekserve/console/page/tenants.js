@@ -1,7 +1,7 @@
 // Who may ask and what they use: keys, the shares of the classes, tokens and cost.
 
 import { button, fill, h, say, trouble } from "./dom.js";
-import { adding, revoking, rotating, shownOnce, table } from "./keys.js";
+import { adding, changing, revoking, rotating, shownOnce, table } from "./keys.js";
 import { share } from "./format.js";
 import { usage } from "./usage.js";
 
@@ -11,10 +11,11 @@ function open(root, ctx) {
   const { api, store } = ctx;
   const { state } = store;
   const list = h("div", {}, h("p", { class: "dim" }, "Asking the server …"));
-  const add = button("New key", () => adding({ state: store.state, post: api.post, made }), { class: "main", disabled: !ctx.may() });
+  const add = button("New key", () => adding({ state: store.state, post: api.post, made, first: none }), { class: "main", disabled: !ctx.may() });
   const used = usage(ctx);
   const shares = state.classes.map(classShare);
   let closed = false;
+  let none = false;
   let waits = 0;
 
   async function load() {
@@ -22,6 +23,7 @@ function open(root, ctx) {
       const month = `${new Date(store.now() * 1000).toISOString().slice(0, 7)}-01`;
       const [{ keys }, spent] = await Promise.all([api.get("keys"), api.get(`usage?by=key&since=${month}`).catch(() => ({ rows: [] }))]);
       if (closed) return;
+      none = !keys.length;
       const { currency } = store.state;
       const costs = new Map(spent.rows.filter((row) => row.currency === currency).map((row) => [row.name, row.cost]));
       fill(list, table(keys, { spent: (name) => costs.get(name) ?? 0, act, may: ctx.may(), currency }));
@@ -31,7 +33,7 @@ function open(root, ctx) {
   }
 
   function act(what, key) {
-    (what === "Rotate" ? rotating : revoking)(key, { post: api.post, made });
+    ({ Edit: changing, Rotate: rotating, Revoke: revoking })[what](key, { state: store.state, post: api.post, made });
   }
 
   function made(told) {
