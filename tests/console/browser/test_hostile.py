@@ -68,6 +68,7 @@ async def test_hostile_words_of_the_server_are_words(house: House) -> None:
             assert await judged(page) == [], view
             assert await page.evaluate(OVER) <= 0, f"{view} is too wide"
         guest.quiet()
+        await page.unroute_all(behavior="ignoreErrors")
 
 
 async def test_a_hostile_name_of_a_model_is_a_name(browser: Browser, tmp_path: Path) -> None:
