@@ -21,7 +21,7 @@ def test_top_follows_a_server_through_its_day(tmp_path: Path) -> None:
     engine = f"unix:{tmp_path / 'engine.sock'}"
     with ExitStack() as later, ExitStack() as first:
         first.enter_context(serving(engine, tmp_path))
-        at = later.enter_context(window("top", SEEKSERVE_STATE_DIR=str(tmp_path)))
+        at = later.enter_context(window("top", SEEKSERVE_STATE_DIR=str(tmp_path), COLUMNS="80"))
         at.shows("starting", "waiting for the engine to answer", "small", "q ends")
         later.enter_context(fake_engine(tmp_path, "--kv", "0.42"))
         at.shows("ready", "42%", "█████░░░░░░░")

@@ -9,8 +9,9 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.live import Live
 
 from seekserve.terminal.asking import Site
@@ -54,13 +55,22 @@ async def _draw(
 ) -> None:
     ended = asyncio.create_task(over.wait())
     while not ended.done():
-        size = live.console.size
+        size = _fitted(live.console)
         live.update(board(seen, size.width, size.height, "q ends"), refresh=True)
         changed.clear()
         news = asyncio.create_task(changed.wait())
         await asyncio.wait((ended, news), timeout=SLOWEST_S, return_when=asyncio.FIRST_COMPLETED)
         news.cancel()
         await asyncio.wait((ended,), timeout=FASTEST_S)
+
+
+def _fitted(console: Console) -> ConsoleDimensions:
+    """The window as it is now. COLUMNS, where somebody exported it, is of a window that was."""
+    with suppress(OSError):
+        columns, rows = os.get_terminal_size(console.file.fileno())
+        if columns and rows:
+            console.size = ConsoleDimensions(columns, rows)
+    return console.size
 
 
 def _pressed(keys: int, over: asyncio.Event) -> None:
