@@ -85,7 +85,9 @@ async def test_what_keys_used_is_a_table_and_a_sheet(house: House, tmp_path: Pat
     async with house.operator() as guest:
         page = await guest.open("tenants")
         figures = page.get_by_role("region", name="Usage in figures")
-        await expect(figures.get_by_role("row").filter(has_text="team-a")).to_contain_text("0.00 USD")
+        await expect(figures.get_by_role("row").filter(has_text="team-a")).to_contain_text(
+            "0.00 USD"
+        )
         async with page.expect_download() as found:
             await page.get_by_role("button", name="CSV").click()
         download = await found.value

@@ -20,6 +20,8 @@ FIRST = {
     "events": "refused",
 }
 """What a view shows once it is whole."""
+TALL = "[...document.querySelectorAll('td button')].filter((e) => e.offsetHeight > 48).map((e) => e.innerText)"
+"""Buttons whose words were broken over lines."""
 OVER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -48,6 +50,7 @@ async def test_every_view_in_every_look(house: House, theme: Theme, size: dict[s
             await expect(main(page)).to_contain_text(FIRST[view])
             assert await judged(page) == [], view
             assert await page.evaluate(OVER) <= 0, f"{view} is too wide"
+            assert await page.evaluate(TALL) == []
             assert view.title() in await page.title()
         guest.quiet()
 
