@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from tests.browsing import PHONE, visit
 from tests.console.browser.axe import judged
 from tests.console.browser.conftest import House
-from tests.console.browser.test_views import OVER, VIEWS, life
+from tests.console.browser.test_views import OVER, VIEWS
 from tests.console.doors import bearer, doors
 from tests.support import config, fake_engine
 
@@ -39,10 +39,9 @@ async def nothing_made(page: Page) -> None:
         await expect(page.locator(made)).to_have_count(0)
 
 
-async def test_hostile_words_of_the_server_are_words(house: House) -> None:
-    await life(house)
-    own = bearer(house.doors.own)
-    state = (await house.doors.api.get("/console/api/state", headers=own)).json()
+async def test_hostile_words_of_the_server_are_words(lived: House) -> None:
+    own = bearer(lived.doors.own)
+    state = (await lived.doors.api.get("/console/api/state", headers=own)).json()
     engine = state["engines"][0]
     engine |= {"state": "failed", "cause": "it failed ", "remedy": "mend it ", "stage_words": "so "}
     state["engines"].append(engine | {"name": "other", "state": "starting", "stage": "loading"})
@@ -55,7 +54,7 @@ async def test_hostile_words_of_the_server_are_words(house: House) -> None:
         answer = await route.fetch()
         await route.fulfill(response=answer, json=spoilt(await answer.json()))
 
-    async with house.operator(viewport=PHONE) as guest:
+    async with lived.operator(viewport=PHONE) as guest:
         await guest.page.route("**/console/api/*", told)
         await guest.page.route("**/console/api/live", live)
         page = await guest.open()

@@ -112,10 +112,10 @@ async def test_what_goes_wrong_is_told_where_it_happened(house: House) -> None:
         assert not guest.abroad()
 
 
-async def test_where_keys_are_needed_the_page_asks_for_one(house: House) -> None:
-    own = bearer(house.doors.own)
-    made = await house.doors.api.post("/console/api/keys", json={"name": "a"}, headers=own)
-    async with playground(house) as (page, guest):
+async def test_where_keys_are_needed_the_page_asks_for_one(fresh: House) -> None:
+    own = bearer(fresh.doors.own)
+    made = await fresh.doors.api.post("/console/api/keys", json={"name": "a"}, headers=own)
+    async with playground(fresh) as (page, guest):
         await page.get_by_label("API key").fill(made.json()["key"])
         answer = await say(page, "hello")
         await expect(answer).to_contain_text("finish: stop")

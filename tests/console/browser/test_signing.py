@@ -40,31 +40,31 @@ async def test_the_pass_of_the_link_goes_nowhere_but_into_our_own_header(house: 
         guest.quiet()
 
 
-async def test_a_tab_stays_signed_in_and_another_is_not(house: House) -> None:
-    await house.doors.api.post(
-        "/console/api/keys", json={"name": "a"}, headers=bearer(house.doors.own)
+async def test_a_tab_stays_signed_in_and_another_is_not(fresh: House) -> None:
+    await fresh.doors.api.post(
+        "/console/api/keys", json={"name": "a"}, headers=bearer(fresh.doors.own)
     )
-    async with house.operator() as guest:
+    async with fresh.operator() as guest:
         page = await guest.open()
         await page.reload()
         await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
         guest.quiet()
         other = await guest.context.new_page()
-        await other.goto(f"{house.root}/console")
+        await other.goto(f"{fresh.root}/console")
         await expect(
             other.get_by_role("heading", name="Sign in to see this server")
         ).to_be_visible()
 
 
-async def test_a_wrong_pass_is_refused_and_a_right_one_let_in(house: House) -> None:
-    made = await house.doors.api.post(
+async def test_a_wrong_pass_is_refused_and_a_right_one_let_in(fresh: House) -> None:
+    made = await fresh.doors.api.post(
         "/console/api/keys",
         json={"name": "chief", "scope": "operator"},
-        headers=bearer(house.doors.own),
+        headers=bearer(fresh.doors.own),
     )
-    async with house.stranger() as guest:
+    async with fresh.stranger() as guest:
         page = guest.page
-        await page.goto(f"{house.root}/console#/tenants")
+        await page.goto(f"{fresh.root}/console#/tenants")
         main = page.get_by_role("main")
         for text in ("wrong" * 8, made.json()["key"]):
             await main.get_by_role("button", name="Sign in", exact=True).click()

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.console.browser.conftest import House
-from tests.console.browser.test_views import OVER, life
+from tests.console.browser.test_views import OVER
 from tests.console.doors import bearer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -35,8 +35,8 @@ async def shown(page: Page) -> str:
     return text
 
 
-async def test_a_key_is_made_used_rotated_and_revoked(house: House) -> None:
-    async with house.operator() as guest:
+async def test_a_key_is_made_used_rotated_and_revoked(fresh: House) -> None:
+    async with fresh.operator() as guest:
         page = await guest.open("tenants")
         await page.get_by_role("button", name="New key").click()
         dialog = page.get_by_role("dialog")
@@ -47,14 +47,14 @@ async def test_a_key_is_made_used_rotated_and_revoked(house: House) -> None:
         row = page.get_by_role("row").filter(has_text="team-a")
         await expect(row).to_contain_text("active")
         await expect(row).to_contain_text("enterprise")
-        assert (await asked(house, first), await asked(house, first[:-1])) == (200, 401)
+        assert (await asked(fresh, first), await asked(fresh, first[:-1])) == (200, 401)
 
         await page.get_by_role("button", name="Rotate team-a").click()
         await dialog.get_by_role("combobox").select_option("not at all")
         await page.get_by_role("button", name="Make a new one").click()
         second = await shown(page)
         assert first != second
-        assert (await asked(house, first), await asked(house, second)) == (401, 200)
+        assert (await asked(fresh, first), await asked(fresh, second)) == (401, 200)
 
         await page.get_by_role("button", name="Revoke team-a").click()
         await dialog.get_by_role("textbox").fill("team-b")
@@ -63,7 +63,7 @@ async def test_a_key_is_made_used_rotated_and_revoked(house: House) -> None:
         await dialog.get_by_role("textbox").fill("team-a")
         await page.keyboard.press("Enter")
         await expect(row).to_contain_text("revoked")
-        assert await asked(house, second) == 401
+        assert await asked(fresh, second) == 401
         guest.quiet()
 
 
@@ -80,9 +80,8 @@ async def test_a_hostile_name_is_refused_in_words(house: House) -> None:
         await expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-async def test_what_keys_used_is_a_table_and_a_sheet(house: House, tmp_path: Path) -> None:
-    await life(house)
-    async with house.operator() as guest:
+async def test_what_keys_used_is_a_table_and_a_sheet(lived: House, tmp_path: Path) -> None:
+    async with lived.operator() as guest:
         page = await guest.open("tenants")
         figures = page.get_by_role("region", name="Usage in figures")
         await expect(figures.get_by_role("row").filter(has_text="team-a")).to_contain_text(

@@ -8,7 +8,6 @@ from playwright.async_api import Locator, Page, expect
 from tests.browsing import PHONE, WIDE, Theme
 from tests.console.browser.axe import judged
 from tests.console.browser.conftest import House
-from tests.console.doors import bearer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 VIEWS = ("overview", "plan", "playground", "tenants", "events")
@@ -20,19 +19,10 @@ FIRST = {
     "events": "refused",
 }
 """What a view shows once it is whole."""
-TALL = "[...document.querySelectorAll('td button')].filter((e) => e.offsetHeight > 48).map((e) => e.innerText)"
+TALL = """[...document.querySelectorAll("td button")]
+  .filter((one) => one.offsetHeight > 48).map((one) => one.innerText)"""
 """Buttons whose words were broken over lines."""
 OVER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-async def life(house: House) -> None:
-    """Something to see: requests, a refusal, keys."""
-    own = bearer(house.doors.own)
-    made = await house.doors.api.post("/console/api/keys", json={"name": "team-a"}, headers=own)
-    key = made.json()["key"]
-    for said, by in (("hello", key), ("fault:drop_mid_stream", key), ("hello", "sk-seek-wrong")):
-        chat = {"model": "fake", "stream": True, "messages": [{"role": "user", "content": said}]}
-        await house.doors.api.post("/v1/chat/completions", json=chat, headers=bearer(by))
 
 
 def main(page: Page) -> Locator:
@@ -41,9 +31,8 @@ def main(page: Page) -> Locator:
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 @pytest.mark.parametrize("theme", ["dark", "light"])
-async def test_every_view_in_every_look(house: House, theme: Theme, size: dict[str, int]) -> None:
-    await life(house)
-    async with house.operator(theme=theme, viewport=size) as guest:
+async def test_every_view_in_every_look(lived: House, theme: Theme, size: dict[str, int]) -> None:
+    async with lived.operator(theme=theme, viewport=size) as guest:
         page = await guest.open()
         for view in VIEWS:
             await guest.turn(view)
