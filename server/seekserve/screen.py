@@ -107,7 +107,10 @@ class Screen:
             self._print(Text(text), soft_wrap=True)
             self._print()
         what = "server; engines go on" if config.attach else "server and its engine"
-        self._print(f"Ctrl-C stops the {what}.", highlight=False)
+        self._print(
+            f"Ctrl-C stops the {what}. In another terminal: seekserve chat, seekserve top.",
+            highlight=False,
+        )
 
     def stopping(self, again: bool) -> None:
         """Answers a Ctrl-C: it may take some seconds until everything has ended."""
