@@ -1,6 +1,8 @@
 # setup: the .venv with everything · run: the demo tier on 127.0.0.1:8000 · test: the whole suite · bench: the figures
 # lock: the released install, pinned · sbom: what it is made of · fuzz: every parser and endpoint, MINUTES each
 # image-test: the gateway and cpu images built and run for real, as root (podman, buildah, debootstrap), MINUTES
+# test-tools: what the tests use that pip does not bring, on Debian and Ubuntu, as root · vendor: the page's library
+# pictures: the Console's views by the demo tier, into build/pictures
 # chaos: faults by a seeded schedule, SEED=n MINUTES=5 ENGINE=real|fake · soak: an hour at 50 requests a second
 PYTHON ?= python3
 JOBS   ?= 2
@@ -13,7 +15,7 @@ BIN    := .venv/bin
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .PHONY: setup run test check lock sbom fuzz chaos chaos-figures soak bench bench-overload demo-figures hardware-guide deploy \
-        image-test clean
+        image-test test-tools vendor pictures clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.$(EXTRA)
@@ -81,6 +83,24 @@ image-test: setup
 
 demo-figures: setup
 	@$(BIN)/python -m seekserve.demo.evaluate --url http://127.0.0.1:$(PORT)
+
+# Tests that miss one of these are skipped, with a reason.
+TEST_TOOLS := chromium curl ip:iproute2 node:nodejs npm promtool:prometheus shellcheck tmux
+test-tools:
+	@missing=$$(for tool in $(TEST_TOOLS); do \
+	    command -v $${tool%%:*} >/dev/null || echo $${tool#*:}; done); \
+	  test -z "$$missing" || { apt-get update -q && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; }
+
+VENDOR := server/seekserve/console/page/vendor
+vendor:
+	@mkdir -p build/vendor && cd build/vendor && npm pack --silent uplot@1.6.32 >/dev/null && tar -xzf uplot-1.6.32.tgz
+	@cd build/vendor/package && cp LICENSE uPlot.LICENSE && cp dist/uPlot.iife.min.js dist/uPlot.min.css . && \
+	  sha256sum --quiet -c $(CURDIR)/requirements/vendor.sha256 && \
+	  cp uPlot.iife.min.js uPlot.min.css uPlot.LICENSE $(CURDIR)/$(VENDOR)/
+
+pictures: setup
+	@$(BIN)/python -m tests.console.pictures
 
 hardware-guide: setup
 	@$(BIN)/python -m seekserve.plan.guide README.md

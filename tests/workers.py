@@ -11,6 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 TOGETHER = {
     "tests/e2e/": "engine",
     "tests/gateway/test_ledger_kill.py": "engine",  # it wants load, which an engine beside it takes
+    "tests/console/browser/": "browser",  # one Chromium
     "tests/render/": "rendered",  # planned once
     "tests/demo/": "libraries",
     "tests/plan/test_commands.py": "libraries",

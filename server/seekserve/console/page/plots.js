@@ -25,7 +25,7 @@ export function plot(store, { title, lines, format, top = 1, stacked = false }) 
     h("i", { class: "swatch", style: { "--ink": `var(--${line.colour})` } }), h("span", { class: "key-words", title: line.words ?? "" }, line.words ?? ""),
     figures[place], line.beside ? h("span", { class: "beside" }, line.beside) : null));
   const when = h("span", { class: "when" });
-  const stage = h("div", { class: "stage", role: "img", tabindex: 0 });
+  const stage = h("div", { class: "stage", role: "img", "aria-label": title, tabindex: 0 });
   const node = h("section", { class: "panel plot" }, h("h2", {}, title, when), h("div", { class: "keys" }, keys), stage);
   let drawn = null;
   let seen = false;

@@ -1,0 +1,1 @@
+"""The Console's page in a real browser."""

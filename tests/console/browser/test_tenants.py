@@ -1,0 +1,97 @@
+"""Keys from the page: made and shown once, used, rotated, revoked; and what they came to, as a sheet."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.console.browser.conftest import House
+from tests.console.browser.test_views import OVER
+from tests.console.doors import bearer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+CHAT = {"model": "fake", "messages": [{"role": "user", "content": "hello"}]}
+
+
+async def asked(house: House, key: str) -> int:
+    """The status of a request with it."""
+    answer = await house.doors.api.post("/v1/chat/completions", json=CHAT, headers=bearer(key))
+    return answer.status_code
+
+
+async def shown(page: Page) -> str:
+    """The text of a new key, which is there once: one Esc does not lose it."""
+    place = page.get_by_label("The key", exact=True)
+    await expect(place).to_contain_text("sk-seek-")
+    text = await place.inner_text()
+    await page.keyboard.press("Escape")
+    await expect(place).to_have_text(text)
+    await page.get_by_role("button", name="I have it").click()
+    await expect(page.locator("dialog")).to_have_count(0)
+    assert text not in await page.content()
+    return text
+
+
+async def test_a_key_is_made_used_rotated_and_revoked(fresh: House) -> None:
+    async with fresh.operator() as guest:
+        page = await guest.open("tenants")
+        await page.get_by_role("button", name="New key").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Name").fill("team-a")
+        await dialog.get_by_label("Class").select_option("enterprise")
+        await page.keyboard.press("Enter")
+        first = await shown(page)
+        row = page.get_by_role("row").filter(has_text="team-a")
+        await expect(row).to_contain_text("active")
+        await expect(row).to_contain_text("enterprise")
+        assert (await asked(fresh, first), await asked(fresh, first[:-1])) == (200, 401)
+
+        await page.get_by_role("button", name="Rotate team-a").click()
+        await dialog.get_by_role("combobox").select_option("not at all")
+        await page.get_by_role("button", name="Make a new one").click()
+        second = await shown(page)
+        assert first != second
+        assert (await asked(fresh, first), await asked(fresh, second)) == (401, 200)
+
+        await page.get_by_role("button", name="Revoke team-a").click()
+        await dialog.get_by_role("textbox").fill("team-b")
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_role("alert")).to_be_visible()
+        await dialog.get_by_role("textbox").fill("team-a")
+        await page.keyboard.press("Enter")
+        await expect(row).to_contain_text("revoked")
+        assert await asked(fresh, second) == 401
+        guest.quiet()
+
+
+async def test_a_hostile_name_is_refused_in_words(house: House) -> None:
+    async with house.operator() as guest:
+        page = await guest.open("tenants")
+        await page.get_by_role("button", name="New key").click()
+        await page.get_by_label("Name").fill("<img src=x onerror=alert(1)>")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
+        await expect(page.locator("img")).to_have_count(0)
+        assert all("422" in line or "400" in line for line in guest.troubles), guest.troubles
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_what_keys_used_is_a_table_and_a_sheet(lived: House, tmp_path: Path) -> None:
+    async with lived.operator() as guest:
+        page = await guest.open("tenants")
+        figures = page.get_by_role("region", name="Usage in figures")
+        await expect(figures.get_by_role("row").filter(has_text="team-a")).to_contain_text(
+            "0.00 USD"
+        )
+        async with page.expect_download() as found:
+            await page.get_by_role("button", name="CSV").click()
+        download = await found.value
+        await download.save_as(tmp_path / "usage.csv")
+        rows = list(csv.DictReader((tmp_path / "usage.csv").read_text().splitlines()))
+        assert "team-a" in {row.get("name") or row.get("key") for row in rows}, rows
+        assert await page.evaluate(OVER) <= 0
+        guest.quiet()
