@@ -24,7 +24,7 @@ from seekserve.console import using
 from seekserve.console.aside import Aside
 from seekserve.console.happenings import Happenings
 from seekserve.console.history import History
-from seekserve.console.live import Live
+from seekserve.console.live import HEADERS, Live
 from seekserve.console.pages import GUARDED
 from seekserve.console.pulse import event
 from seekserve.console.usher import DATA, Guest, refused
@@ -86,6 +86,8 @@ class Desk:
 
     async def _told_live(self, request: Request) -> Response:
         guest = _guest(request)
+        if request.method == "HEAD":
+            return Response(headers=HEADERS)
         return self.live.watcher(lambda: event("state", self.state(guest)), guest.holds)
 
     async def _told_events(self, request: Request) -> Response:

@@ -83,8 +83,13 @@ def save(path: Path, system: str, turns: Iterable[Turn]) -> None:
             load(path)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         with open(draft, "x", encoding="utf-8", errors="replace", opener=_mine) as file:
-            file.write(text)
-        draft.replace(path)
+            try:
+                file.write(text)
+                file.flush()
+                draft.replace(path)
+            except OSError:
+                draft.unlink()
+                raise
     except Unfit as error:
         raise Unfit(
             f"{path} holds something else, and is left alone. Choose another name."
