@@ -59,7 +59,8 @@ def chat(
     from seekserve.terminal import asking
     from seekserve.terminal.wishes import Wishes
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # the terminal is given back as it was
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:
         with told():
             at = asking.site(url, secretfiles.chosen(secretfiles.API_KEY, key_file))

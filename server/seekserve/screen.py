@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -95,10 +97,10 @@ class Screen:
 
     def banner(self, config: Config, port: int, models: list[str]) -> None:
         """Where it is and two ways to try it, ready to paste."""
-        base = base_url(config, port)
+        base, names = base_url(config, port), escape(shown(", ".join(models)))
         self._print(
             Panel.fit(
-                f"[bold]{base}[/]   models: [bold]{escape(', '.join(models))}[/]\n{_door(config)}",
+                f"[bold]{base}[/]   models: [bold]{names}[/]\n{_door(config)}",
                 title="seekserve is ready",
                 border_style="green",
             )
@@ -145,12 +147,17 @@ class Screen:
 
     def failure(self, error: StartError) -> None:
         self.console.print(
-            Text("seekserve: ", style="bold red") + Text(error.message), soft_wrap=True
+            Text("seekserve: ", style="bold red") + Text(shown(error.message)), soft_wrap=True
         )
         if error.todo:
             self.console.print(
-                Text("What to do: ", style="bold") + Text(error.todo), soft_wrap=True
+                Text("What to do: ", style="bold") + Text(shown(error.todo)), soft_wrap=True
             )
+
+
+def shown(words: str) -> str:
+    """Without what a terminal would obey: engines name their models, and say why they failed."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in words)
 
 
 def base_url(config: Config, port: int) -> str:
@@ -167,10 +174,9 @@ def _door(config: Config) -> str:
 
 def curl(config: Config, base: str, model: str) -> str:
     key = ' -H "Authorization: Bearer $SEEKSERVE_API_KEY"' if not config.open else ""
-    body = (
-        f'{{"model": "{model}", "messages": [{{"role": "user", "content": "What is 17 + 25?"}}]}}'
-    )
-    return f"curl {base}/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'"
+    said = {"role": "user", "content": "What is 17 + 25?"}
+    body = shlex.quote(json.dumps({"model": model, "messages": [said]}))
+    return f"curl {base}/chat/completions{key} -H 'Content-Type: application/json' -d {body}"
 
 
 def python(config: Config, base: str, model: str) -> str:
@@ -181,7 +187,7 @@ def python(config: Config, base: str, model: str) -> str:
             first,
             f"client = OpenAI(base_url='{base}', api_key={key})",
             "messages = [{'role': 'user', 'content': 'What is the capital of France?'}]",
-            f"for chunk in client.chat.completions.create(model='{model}', messages=messages, stream=True):",
+            f"for chunk in client.chat.completions.create(model={model!r}, messages=messages, stream=True):",
             "    print(chunk.choices[0].delta.content or '', end='', flush=True)",
         )
     )

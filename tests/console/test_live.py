@@ -196,3 +196,9 @@ async def test_a_watcher_is_shown_out_with_its_key(engine: FakeEngine, tmp_path:
         keyfile.edit(path, lambda known: keychanges.revoked(known, "chief", now))
         async with asyncio.timeout(PATIENCE_S):
             assert "event: state" not in [line async for line in lines]
+
+
+async def test_a_look_at_its_head_takes_no_seat(local: Gate) -> None:
+    head = await asyncio.wait_for(local.client.head(LIVE), PATIENCE_S)
+    assert head.status_code == 200
+    assert head.headers["content-type"].startswith("text/event-stream")

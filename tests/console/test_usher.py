@@ -101,6 +101,14 @@ async def test_pages_from_elsewhere_see_nothing(local: Doors) -> None:
         assert "set-cookie" not in told.headers
 
 
+async def test_what_a_proxy_passes_on_is_not_of_this_machine(local: Doors) -> None:
+    """It has this machine's address, and the Host of what it speaks to."""
+    for client in (local.api, local.port):
+        for name in ("x-forwarded-for", "forwarded", "x-forwarded-host", "x-real-ip"):
+            assert await may(client, **{name: "203.0.113.7"}) == (401, None)
+        assert await may(client, x_forwarded_for="203.0.113.7", **bearer(local.own)) == (200, True)
+
+
 async def test_a_change_comes_from_our_own_page_as_json(local: Doors) -> None:
     own = bearer(local.own)
     form = {"content-type": "text/plain"}

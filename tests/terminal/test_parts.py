@@ -180,6 +180,15 @@ def test_an_answer_that_says_nothing_is_no_turn() -> None:
     assert kept.again() == "why?" and kept.messages == []
 
 
+def test_a_call_costs_what_its_last_piece_costs() -> None:
+    answer = Answer(0.0)
+    for number in range(100_000):
+        call = {"index": 0, "function": {"name": "" if number else "f", "arguments": "0123456789"}}
+        assert answer.hear(said(tool_calls=[call]), float(number)) == []
+    assert (answer.first, answer.last) == (0.0, 99_999.0)
+    assert answer.calls == [f"f({'0123456789' * 100_000})"]
+
+
 def test_turns_are_saved_over_turns_alone(tmp_path: Path) -> None:
     path, turn = tmp_path / "turns.json", {"role": "user", "content": "\x1b é"}
     turns.save(path, "be brief", [turn])

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,9 +21,10 @@ from starlette.routing import Route
 
 from seekserve.api.opskeys import KeyDesk
 from seekserve.console import using
+from seekserve.console.aside import Aside
 from seekserve.console.happenings import Happenings
 from seekserve.console.history import History
-from seekserve.console.live import Live
+from seekserve.console.live import HEADERS, Live
 from seekserve.console.pages import GUARDED
 from seekserve.console.pulse import event
 from seekserve.console.usher import DATA, Guest, refused
@@ -33,17 +34,21 @@ from seekserve.gateway.record import trace_of
 
 CHANGE_S = 10.0
 Endpoint = Callable[[Request], Awaitable[Response]]
+Shown = TypeVar("Shown")
 
 
 @dataclass(frozen=True)
 class Desk:
-    """`state` tells what a guest sees first, `plan` what was planned; `ledger` is the file of that."""
+    """`state` tells what a guest sees first, `plan` what was planned; `ledger` is the file of what was used,
+    which is read `aside`.
+    """
 
     live: Live
     history: History
     happenings: Happenings
     keys: KeyDesk
     ledger: Path
+    aside: Aside
     closing: Closing
     state: Callable[[Guest], dict[str, Any]]
     plan: Callable[[], Awaitable[dict[str, Any]]]
@@ -81,6 +86,8 @@ class Desk:
 
     async def _told_live(self, request: Request) -> Response:
         guest = _guest(request)
+        if request.method == "HEAD":
+            return Response(headers=HEADERS)
         return self.live.watcher(lambda: event("state", self.state(guest)), guest.holds)
 
     async def _told_events(self, request: Request) -> Response:
@@ -92,19 +99,18 @@ class Desk:
         return told(await self.plan())
 
     async def _told_usage(self, request: Request) -> Response:
-        found = await self._usage(request)
-        return await asyncio.to_thread(lambda: told(using.told(found)))
+        return await self._usage(request, lambda found: told(using.told(found)))
 
     async def _told_sheet(self, request: Request) -> Response:
-        page = await asyncio.to_thread(using.sheet, await self._usage(request))
+        page = await self._usage(request, using.sheet)
         name = "attachment; filename=usage.csv"
         headers = {"content-type": "text/csv; charset=utf-8", "content-disposition": name}
         return Response(page.encode(), headers=_own(headers))
 
-    async def _usage(self, request: Request) -> using.Usage:
+    async def _usage(self, request: Request, shown: Callable[[using.Usage], Shown]) -> Shown:
         asked = request.query_params
         by, since = asked.get("by", "key"), asked.get("since", "7d")
-        return await asyncio.to_thread(using.read, self.ledger, by, since)
+        return await self.aside(lambda: shown(using.read(self.ledger, by, since)))
 
     async def _changed(self, change: Endpoint, request: Request) -> Response:
         if self.closing.begun:

@@ -7,15 +7,14 @@ hold the memory meanwhile, so what would fit is reckoned as if they did not.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from seekserve.config import Config
 from seekserve.console import written
+from seekserve.console.aside import begun
 from seekserve.engine.engine import Snapshot
 from seekserve.errors import StartError, Stopping
 from seekserve.plan import planner
@@ -54,7 +53,7 @@ class Plans:
     async def told(self, config: Config, snapshots: list[Snapshot]) -> Page:
         """Raises Stopping."""
         if self._made is None or (self._made.done() and self._failed):
-            self._made = _aside(partial(page, config, self._plan(), self._look))
+            self._made = begun(partial(page, config, self._plan(), self._look))
         making = self._made
         await asyncio.wait([making])
         if making.cancelled():
@@ -71,32 +70,6 @@ class Plans:
     def _failed(self) -> bool:
         made = self._made
         return made is not None and not made.cancelled() and made.exception() is not None
-
-
-def _aside(work: Callable[[], Page]) -> asyncio.Future[Page]:
-    """In a thread that nobody waits for at the end: a machine's tools may hang for ten seconds."""
-    loop = asyncio.get_running_loop()
-    made: asyncio.Future[Page] = loop.create_future()
-
-    def settle(done: Page | BaseException) -> None:
-        if made.done():
-            return
-        if isinstance(done, BaseException):
-            made.set_exception(done)
-        else:
-            made.set_result(done)
-
-    def run() -> None:
-        done: Page | BaseException
-        try:
-            done = work()
-        except Exception as error:  # noqa: BLE001  whoever asked is told of it
-            done = error
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, done)
-
-    threading.Thread(target=run, name="plan", daemon=True).start()
-    return made
 
 
 def page(config: Config, chosen: Plan | None, look: Look) -> Page:

@@ -20,6 +20,7 @@ from seekserve.api.opskeys import KeyDesk
 from seekserve.binding import url_of
 from seekserve.config import Config
 from seekserve.console import telling
+from seekserve.console.aside import Aside
 from seekserve.console.desk import Desk
 from seekserve.console.happenings import Happenings
 from seekserve.console.history import History
@@ -65,12 +66,14 @@ class Console:
         news = self._happenings.news
         engines, shared = self._engines, self._shared
         self._pulse = Pulse(self._live, history, look, engines, news, shared, rooms.log)
+        aside = Aside()
         desk = Desk(
             self._live,
             history,
             self._happenings,
             rooms.keys,
             config.state_dir / ledgerfile.FILE,
+            aside,
             rooms.closing,
             self._state,
             lambda: self._plans.told(self._config, rooms.fleet.snapshots()),
@@ -80,6 +83,7 @@ class Console:
         rooms.log.listen(self._happenings.heard)
         rooms.closing.listen(self._live.end)
         rooms.closing.listen(self._plans.end)
+        rooms.closing.listen(aside.end)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:

@@ -35,6 +35,8 @@ from seekserve.gateway.record import trace_of
 
 Side = Literal["api", "ops"]
 DATA = "/console/api/"
+PASSED_ON = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"))
+"""A proxy beside us has this machine's address, and often writes its Host: these say that others ask."""
 SIGN_IN = (
     "Open it by the link that seekserve console prints, or sign in with a key of scope operator."
 )
@@ -98,6 +100,8 @@ class Rules:
         """Without anything shown: as open to this machine as the side's own routes are."""
         if not self._open():
             raise Unauthenticated("The Console's data is for operators.")
+        if not headers.keys().isdisjoint(PASSED_ON):
+            raise Unauthenticated("This came by way of a proxy, and only this machine may look.")
         from_here(headers)
         return Guest(self._side, False, self._open)
 

@@ -40,7 +40,8 @@ class Answer:
     counts: Counts = UNKNOWN
     _thoughts: list[str] = field(default_factory=list)
     _said: list[str] = field(default_factory=list)
-    _calls: dict[int, list[str]] = field(default_factory=dict)
+    _calls: dict[int, tuple[list[str], list[str]]] = field(default_factory=dict)
+    _called: int = 0
 
     def hear(self, event: Any, now: float) -> list[Piece]:
         """What an event adds."""
@@ -52,9 +53,9 @@ class Answer:
         if not isinstance(choice, dict) or choice.get("index", 0) != 0:
             return []
         self.finish = _text(choice, "finish_reason") or self.finish
-        delta, calls = choice.get("delta"), self.calls
+        delta, called = choice.get("delta"), self._called
         pieces = self._delta(delta) if isinstance(delta, dict) else []
-        if pieces or calls != self.calls:
+        if pieces or called != self._called:
             self.first = now if self.first is None else self.first
             self.last = now
         return pieces
@@ -74,9 +75,11 @@ class Answer:
         function = call.get("function") if isinstance(call, dict) else None
         if not isinstance(function, dict) or not isinstance(number := call.get("index", 0), int):
             return
-        whole = self._calls.setdefault(number, ["", ""])
-        whole[0] += _text(function, "name")
-        whole[1] += _text(function, "arguments")
+        for parts, word in zip(
+            self._calls.setdefault(number, ([], [])), ("name", "arguments"), strict=True
+        ):
+            parts.append(_text(function, word))
+        self._called += 1
 
     @property
     def thoughts(self) -> str:
@@ -89,7 +92,8 @@ class Answer:
     @property
     def calls(self) -> list[str]:
         """Each as `name(arguments)`."""
-        return [f"{name}({arguments})" for _, (name, arguments) in sorted(self._calls.items())]
+        parts = (self._calls[number] for number in sorted(self._calls))
+        return [f"{''.join(name)}({''.join(arguments)})" for name, arguments in parts]
 
     @property
     def text(self) -> str:

@@ -6,6 +6,7 @@ sizes are capped and nothing of them is trusted.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import ssl
@@ -26,6 +27,7 @@ MOST_BYTES = 16 << 20
 MOST_WORDS = 2000
 CONNECT_S = 10.0
 PAGE_S = 15.0
+WHOLE_S = 60.0  # a page that comes drop by drop comes never
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,13 @@ async def page(at: Site, path: str, silence_s: float = PAGE_S) -> Any:
     """The JSON of a page. Raises Unanswered."""
     async with at.client(silence_s) as client:
         with _told(at):
-            async with client.stream("GET", path) as answer:
+            async with asyncio.timeout(WHOLE_S), client.stream("GET", path) as answer:
                 body = await _body(answer)
     if answer.status_code != 200:
         raise _refused(at, answer, body)
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unanswered(
             f"{at.name}{path} is no JSON: this is no server of ours.", _EXAMPLE
         ) from error
@@ -143,7 +145,7 @@ def _told(at: Site) -> Iterator[None]:
         if "CERTIFICATE" in str(error):
             todo = "Trust its certificate (SSL_CERT_FILE names a file with its authority's)."
         raise Unanswered(f"Nothing answers at {at.name}: {_why(error)}.", todo) from error
-    except httpx.ReadTimeout as error:
+    except (httpx.ReadTimeout, TimeoutError) as error:
         raise Unanswered(
             f"{at.name} has been silent for too long.", "Ask again; see its log."
         ) from error
@@ -173,7 +175,7 @@ def _refused(at: Site, answer: httpx.Response, body: bytes) -> Unanswered:
         kind = answer.headers.get("content-type", "nothing").partition(";")[0]
         words = f"{at.name} answered {answer.status_code} with {line(kind, 60)}: no server of ours, it seems."
         return Unanswered(words, _EXAMPLE)
-    message, todo = told
+    message, todo = (words.replace(at.key, "...") if at.key else words for words in told)
     if not todo and answer.status_code in (401, 403):
         todo = "A key comes from its operator; give it in a file, with --key-file FILE."
     if wait := answer.headers.get("retry-after"):
@@ -185,7 +187,7 @@ def refusal(body: bytes | str) -> tuple[str, str] | None:
     """Message and todo of an error's envelope, safe to show."""
     try:
         told = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     error = told.get("error") if isinstance(told, dict) else None
     if isinstance(error, str):

@@ -15,14 +15,18 @@ SILENCE_S = 15.0  # it tells something every second
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 15.0
 
 
-async def follow(at: Site, seen: Seen, changed: Callable[[], None]) -> None:
-    """Until it is cancelled."""
+async def follow(
+    at: Site, seen: Seen, changed: Callable[[], None], silence_s: float = SILENCE_S
+) -> None:
+    """Until it is cancelled. A line that is kept alive and tells nothing is as good as gone."""
     wait_s = FIRST_WAIT_S
     while True:
         try:
             await _past(at, seen)
-            async with stream(at, f"{DATA}live", SILENCE_S) as events:
+            live = stream(at, f"{DATA}live", silence_s)
+            async with live as events, asyncio.timeout(silence_s) as quiet:
                 async for event in events:
+                    quiet.reschedule(asyncio.get_running_loop().time() + silence_s)
                     seen.heard(event)
                     wait_s = FIRST_WAIT_S
                     changed()

@@ -55,7 +55,8 @@ def _height(part: RenderableType) -> int:
 
 def _title(seen: Seen) -> Text:
     told = [seen.name, *(seen.state.get(name) for name in ("api", "tier", "version"))]
-    return Text(" · ".join(line(word, 60) for word in dict.fromkeys(told) if word), style="bold")
+    words = dict.fromkeys(line(word, 60) for word in told if word)
+    return Text(" · ".join(words), style="bold")
 
 
 def _trouble(seen: Seen) -> Iterable[Text]:

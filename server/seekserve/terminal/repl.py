@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from seekserve.errors import StartError
 from seekserve.terminal import answering, turns, wishes
@@ -134,14 +133,14 @@ class Chat:
     def _save(self, rest: str) -> None:
         if not rest or not self.turns.messages:
             raise Unfit("/save FILE, once there are turns to save.")
-        path = Path(rest).expanduser()
+        path = turns.place(rest)
         turns.save(path, self.wishes.system, self.turns.messages)
         self._say(f"{len(self.turns.messages)} messages are in {path}, for you alone to read")
 
     def _load(self, rest: str) -> None:
         if not rest:
             raise Unfit("/load FILE")
-        system, messages = turns.load(Path(rest).expanduser())
+        system, messages = turns.load(turns.place(rest))
         self.turns.clear()
         self.turns.messages = messages
         self.wishes = replace(self.wishes, system=system)

@@ -64,6 +64,14 @@ def _sum(pair: tuple[int | None, int | None]) -> int | None:
     return sum(known) if known else None
 
 
+def place(told: str) -> Path:
+    """A file by what is typed. Raises Unfit."""
+    try:
+        return Path(told).expanduser()
+    except RuntimeError as error:  # ~ and the name of nobody here
+        raise Unfit(f"{told[:80]} names the home of nobody here.") from error
+
+
 def save(path: Path, system: str, turns: Iterable[Turn]) -> None:
     """Whole or not at all, and readable by its owner alone. A file that holds something else is not
     written over. Raises Unfit.
@@ -75,8 +83,13 @@ def save(path: Path, system: str, turns: Iterable[Turn]) -> None:
             load(path)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         with open(draft, "x", encoding="utf-8", errors="replace", opener=_mine) as file:
-            file.write(text)
-        draft.replace(path)
+            try:
+                file.write(text)
+                file.flush()
+                draft.replace(path)
+            except OSError:
+                draft.unlink()
+                raise
     except Unfit as error:
         raise Unfit(
             f"{path} holds something else, and is left alone. Choose another name."

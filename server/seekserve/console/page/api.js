@@ -3,6 +3,7 @@
 
 const KEPT = "seekserve-console-pass";
 const SILENCE_MS = 15_000;
+const MOST = 4e6; // characters of an event
 let pass = sessionStorage.getItem(KEPT) || "";
 
 /** Takes the pass out of the address, before anybody copies that. Says whether there was one. */
@@ -136,6 +137,7 @@ export async function* events(body) {
       if (done) return;
       const parts = (left + value).split(/\r?\n\r?\n/);
       left = parts.pop();
+      if (left.length > MOST) throw new Refused(0, "What comes is no stream of events.");
       for (const part of parts) {
         const said = { event: "message", data: [] };
         for (const line of part.split(/\r?\n/)) {

@@ -10,6 +10,7 @@ const KINDS = {
 };
 const LEVELS = { info: "All levels", warn: "Warnings and errors", error: "Errors" };
 const DAY_S = 86_400;
+const KEPT = 1000; // as many as the server keeps; of those that come while the list is held, more
 
 function open(root, { store, api }) {
   const known = new Map(); // number -> event
@@ -53,6 +54,8 @@ function open(root, { store, api }) {
     if (!known.size) more = store.more;
     began = store.state?.started_at ?? began;
     lately.forEach((event) => known.set(event.number, event));
+    const numbers = [...known.keys()].sort((left, right) => right - left);
+    numbers.slice(held === null ? KEPT : 10 * KEPT).forEach((number) => known.delete(number));
     draw();
   }
 

@@ -4,7 +4,7 @@
 import { h } from "./dom.js";
 
 const BLOCK = 1500; // characters: a block that is longer ends at its next line
-const MAYBE = /^ {0,3}`{0,2}$|^ {0,3}```[^`\n]*$/; // a line that may yet become a fence
+const MAYBE = /^ {0,3}`{0,2}$|^ {0,3}```[^`\n]{0,80}$/; // a line that may yet become a fence
 const FENCE = /^ {0,3}```+\s*([\w+#.-]{0,20})[^`]*$/;
 
 export class Prose {
