@@ -127,8 +127,8 @@ function silence(signal) {
   };
 }
 
-/** Server-sent events of a byte stream: {event, data}. */
-export async function* events(body) {
+/** Server-sent events of a byte stream: {event, data}. `noted()` is told of each comment. */
+export async function* events(body, noted = () => {}) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let left = "";
   try {
@@ -141,6 +141,7 @@ export async function* events(body) {
       for (const part of parts) {
         const said = { event: "message", data: [] };
         for (const line of part.split(/\r?\n/)) {
+          if (line.startsWith(":")) noted();
           const [, name, text] = /^(\w+): ?(.*)$/s.exec(line) ?? [];
           if (name === "event") said.event = text;
           else if (name === "data") said.data.push(text);

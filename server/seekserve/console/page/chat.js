@@ -6,7 +6,7 @@ import { events, Refused, refusal } from "./api.js";
 export function answer(body) {
   return {
     role: "assistant", content: "", reasoning: "", calls: [], body, state: "waiting", began: performance.now(), first: null,
-    thought: null, last: null, finish: null, usage: null, error: null, sent: false,
+    thought: null, last: null, kept: 0, finish: null, usage: null, error: null, sent: false,
   };
 }
 
@@ -19,7 +19,10 @@ export async function ask(told, key, signal, grew) {
       headers: { "Content-Type": "application/json", ...(key ? { Authorization: `Bearer ${key}` } : {}) },
     });
     if (!reply.ok) throw await refused(reply);
-    for await (const { data } of events(reply.body)) {
+    const kept = () => {
+      told.kept = performance.now(); // a comment: the server waits, and so may we
+    };
+    for await (const { data } of events(reply.body, kept)) {
       if (data === "[DONE]") {
         told.state = "done";
         break;

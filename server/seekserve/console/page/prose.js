@@ -8,8 +8,10 @@ const MAYBE = /^ {0,3}`{0,2}$|^ {0,3}```[^`\n]{0,80}$/; // a line that may yet b
 const FENCE = /^ {0,3}```+\s*([\w+#.-]{0,20})[^`]*$/;
 
 export class Prose {
-  constructor(root) {
+  /** A model often begins with a blank, which would look like an indent: `bare` leaves it unshown. */
+  constructor(root, bare = false) {
     this.root = root;
+    this.bare = bare;
     this.block = null;
     this.size = 0;
     this.code = false;
@@ -17,7 +19,9 @@ export class Prose {
     this.within = false; // past the beginning of a line
   }
 
-  add(text) {
+  add(more) {
+    const text = this.bare ? more.trimStart() : more;
+    if (text) this.bare = false;
     const lines = (this.held + text).split("\n");
     this.held = "";
     const rest = lines.pop();
@@ -49,7 +53,7 @@ export class Prose {
   }
 
   open(kind = "") {
-    this.block = this.code ? h("pre", { "data-kind": kind, tabindex: 0, "aria-label": `Code ${kind}` }) : h("div", { class: "prose", dir: "auto" });
+    this.block = this.code ? h("pre", { "data-kind": kind || null, tabindex: 0, "aria-label": `Code ${kind}` }) : h("div", { class: "prose", dir: "auto" });
     this.size = 0;
     this.root.append(this.block);
   }
@@ -62,9 +66,9 @@ export class Prose {
 }
 
 /** The whole of a text at once. */
-export function prose(root, text) {
+export function prose(root, text, bare = false) {
   root.replaceChildren();
-  const made = new Prose(root);
+  const made = new Prose(root, bare);
   made.add(text);
   made.end();
 }

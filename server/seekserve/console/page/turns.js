@@ -40,7 +40,7 @@ function answered(turn, acts) {
   const foot = h("p", { class: "foot dim" });
   const wait = h("p", { class: "wait dim" });
   const thoughts = folded();
-  const text = new Prose(body);
+  const text = new Prose(body, true);
   let put = 0;
   let over = false;
   const node = h("article", { class: "turn", "data-role": "assistant" },
@@ -60,8 +60,7 @@ function answered(turn, acts) {
       if (!shownCalls[place]) calls.append((shownCalls[place] = toolCall(call)).node);
       shownCalls[place].update(ended(turn));
     });
-    wait.hidden = turn.state !== "waiting";
-    if (!wait.hidden) say(wait, `waiting ${Math.floor((performance.now() - turn.began) / 1000)} s`);
+    waited();
     say(foot, figures(turn));
     if (over || !ended(turn)) return;
     over = true;
@@ -70,6 +69,14 @@ function answered(turn, acts) {
     fill(wrong, turn.error ? trouble(turn.error) : turn.state === "stopped" ? h("p", { class: "dim" }, "Stopped by you.") : null);
     if (turn.state === "done" && !turn.content && !turn.calls.length) fill(wrong, h("p", { class: "dim" }, "The model answered nothing."));
   }
+  /** How long nothing has come, and whether the server has said meanwhile that it is still at it. */
+  function waited() {
+    const since = turn.last ?? turn.began;
+    const spent = Math.floor((performance.now() - since) / 1000);
+    wait.hidden = ended(turn) || (turn.last !== null && spent < 3);
+    if (!wait.hidden) say(wait, `${turn.last === null ? "Waiting" : "Nothing new for"} ${spent} s${turn.kept > since ? " · the server holds the line open" : ""}`);
+  }
+
   update();
   return { node, update };
 }
@@ -81,7 +88,7 @@ function folded() {
   const words = h("summary", {});
   const body = h("div", { class: "thought" });
   const node = h("details", { class: "thinking", hidden: true }, words, body);
-  const text = new Prose(body);
+  const text = new Prose(body, true);
   let put = 0;
   return {
     node,
@@ -91,8 +98,9 @@ function folded() {
       text.add(turn.reasoning.slice(put));
       put = turn.reasoning.length;
       if (turn.thought !== null) text.end();
-      const spent = ((turn.thought ?? performance.now()) - turn.first) / 1000;
-      say(words, turn.thought === null ? `Thinking … ${spent.toFixed(1)} s` : `Thought for ${spent < 0.1 ? seconds(spent) : `${spent.toFixed(1)} s`}`);
+      const spent = (turn.thought ?? performance.now()) - turn.first;
+      const time = turn.thought !== null && spent < 100 ? `${Math.max(1, Math.round(spent))} ms` : `${(spent / 1000).toFixed(1)} s`;
+      say(words, turn.thought === null ? `Thinking … ${time}` : `Thought for ${time}`);
     },
   };
 }
@@ -138,15 +146,14 @@ function figures(turn) {
     said.push(`${whole(usage.prompt_tokens)} in${hit === null ? "" : ` (${whole(hit)} from the cache)`}`);
     said.push(`${whole(usage.completion_tokens)} out${thought ? ` (${whole(thought)} thinking)` : ""}`);
   }
-  if (finish && finish !== "stop") said.push(ENDS[finish] ?? `ended: ${finish}`);
-  else if (finish) said.push("finish: stop");
+  if (finish) said.push(ENDS[finish] ?? `finish: ${finish}`);
   return said.join(" · ");
 }
 
 /** The text in a field, in place of what is shown. */
 function editing(body, turn, acts, asks) {
   const field = h("textarea", { class: "wide", rows: Math.min(12, turn.content.split("\n").length + 1), value: turn.content, "aria-label": "Text of the turn" });
-  const back = () => prose(body, turn.content);
+  const back = () => prose(body, turn.content, !asks);
   fill(body, field, h("div", { class: "row" },
     asks ? button("Send again", () => acts.edit(turn, field.value, true), { class: "main", title: "What follows is dropped" }) : null,
     button("Save", () => {
