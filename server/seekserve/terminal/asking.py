@@ -81,7 +81,9 @@ def site(url: str, key: str | None = None) -> Site:
 
 
 _EXAMPLE = "Write it as http://127.0.0.1:8000."
-_OPERATORS = "Give a key of scope operator in a file, with --key-file FILE: seekserve keys add NAME --scope operator."
+_OPERATORS = (
+    "Give a key of scope operator with --key-file FILE: seekserve keys add NAME --scope operator."
+)
 
 
 async def page(at: Site, path: str, silence_s: float = PAGE_S) -> Any:
