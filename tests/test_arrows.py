@@ -40,7 +40,7 @@ MAY = {
         "consoleverb",
         "topverb",
     },
-    "chatverb": {"printing", "terminal"},
+    "chatverb": {"opsdoor", "printing", "terminal"},
     "consoleverb": {"opsdoor", "printing"},
     "topverb": {"opsdoor", "printing", "terminal"},
     "terminal": set(),

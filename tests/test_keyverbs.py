@@ -210,6 +210,7 @@ def test_a_key_that_has_ended_is_not_changed_back(path: Path) -> None:
         (("add", "b", "--models", "a,,b"), "--models does not fit"),
         (("add", "b", "--class", "x" * 65), "--class does not fit"),
         (("add", "b", "--expires", "30"), "no time that can be read"),
+        (("add", "b", "--expires", "tomorrow"), "or a day, such as 2027-01-31"),
         (("add", "b", "--expires", ""), "no time that can be read"),
         (("add", "b", "--expires", "-3d"), "no time that can be read"),
         (("add", "b", "--expires", "2027-02-30"), "there is no day"),

@@ -27,6 +27,12 @@ def test_text_is_short_and_leaves_out_what_is_not_known() -> None:
     assert line.split(" ")[1:] == ["request", "status=200", "first_s=0.1235", "path=/v1/models"]
 
 
+def test_text_counts_whole() -> None:
+    assert "planned=116508 actual=9999 free=0.5" in one(
+        "text", planned=116508.0, actual=9999.0, free=0.5
+    )
+
+
 def test_json_is_json() -> None:
     told = json.loads(one("json", status=200, model=None, words=NASTY))
     assert (told["event"], told["status"], told["words"]) == ("request", 200, NASTY)

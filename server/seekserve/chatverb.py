@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seekserve import secretfiles
+from seekserve import opsdoor, secretfiles
 from seekserve.config import state_folder
 from seekserve.errors import ConfigError
 from seekserve.printing import told
+from seekserve.settings import authority
 
 if TYPE_CHECKING:
     from seekserve.terminal.asking import Site
@@ -28,8 +29,12 @@ STOPPED = 130  # as shells have it for Ctrl-C
 
 def chat(
     url: Annotated[
-        str, typer.Argument(metavar="URL", help="The server, as http://HOST:PORT.")
-    ] = URL,
+        str,
+        typer.Argument(
+            metavar="URL",
+            help=f"As http://HOST:PORT. Default: the server of this state folder, else {URL}.",
+        ),
+    ] = "",
     question: Annotated[
         str, typer.Option("-q", "--question", help="Ask this, print the answer, and end.")
     ] = "",
@@ -63,7 +68,9 @@ def chat(
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:
         with told():
-            at = asking.site(url, secretfiles.chosen(secretfiles.API_KEY, key_file))
+            at = asking.site(
+                url or _own(state_folder()), secretfiles.chosen(secretfiles.API_KEY, key_file)
+            )
             wants = Wishes(model=model, system=system)
             if not question and sys.stdin.isatty() and sys.stdout.isatty():
                 _converse(at, wants, None if no_history else state_folder() / HISTORY)
@@ -71,6 +78,15 @@ def chat(
                 _answer(at, wants, question or _piped())
     except KeyboardInterrupt:
         raise typer.Exit(STOPPED) from None
+
+
+def _own(folder: Path) -> str:
+    """Where the server of this folder listens: a person who started it need not know its port."""
+    for door in opsdoor.living(folder):
+        api = opsdoor.ask(door, "GET", "/server").page["api"]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(api["host"], api["host"])  # noqa: S104
+        return f"http{'s' if api['tls'] else ''}://{authority(host, api['port'])}"
+    return URL
 
 
 def _converse(at: Site, wants: Wishes, history: Path | None) -> None:

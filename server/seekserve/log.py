@@ -55,6 +55,6 @@ def _json(name: str, facts: dict[str, Fact]) -> str:
 def _plain(value: Fact) -> str:
     """A value on a text line: numbers short, words quoted only where they would break the line."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
     text = str(value)
     return json.dumps(text, ensure_ascii=False) if not text.isprintable() or " " in text else text

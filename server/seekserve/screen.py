@@ -112,6 +112,7 @@ class Screen:
         self._print(
             f"Ctrl-C stops the {what}. In another terminal: seekserve chat, seekserve top.",
             highlight=False,
+            soft_wrap=True,
         )
 
     def stopping(self, again: bool) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.serving import served
 from tests.support import PATIENCE_S, FakeEngine, fake_engine, free_port, without_proxies
+from tests.terminal.server import wait
 from tests.terminal.window import Window, mode, needs_tmux, window
 
 pytestmark = pytest.mark.xdist_group("chat")  # one server for all of them
@@ -188,6 +189,13 @@ def asked(*words: str, said: str = "", **variables: str) -> subprocess.Completed
     return subprocess.run(
         child, input=said, env=env, capture_output=True, text=True, timeout=PATIENCE_S * 2
     )
+
+
+def test_the_server_of_the_state_folder_is_asked(engine: FakeEngine, tmp_path: Path) -> None:
+    with served(engine, tmp_path) as (_, output):
+        wait(lambda: "seekserve is ready" in output.read_text(), "the banner")
+        said = asked("-q", "hello", SEEKSERVE_STATE_DIR=str(tmp_path))
+    assert (said.returncode, said.stdout, said.stderr) == (0, " w3 w4 w5\n", "")
 
 
 def test_one_question_prints_its_answer_alone(url: str, tmp_path: Path) -> None:

@@ -178,6 +178,11 @@ def test_an_answer_that_says_nothing_is_no_turn() -> None:
     kept.answered(answer)
     assert [turn["content"] for turn in kept.messages] == ["why?", "so"]
     assert kept.again() == "why?" and kept.messages == []
+    kept.asking("why?")
+    kept.answered(Answer(0.0))
+    assert [turn["content"] for turn in kept.messages] == ["why?", "so"], (
+        "refused: the old answer stays"
+    )
 
 
 def test_a_call_costs_what_its_last_piece_costs() -> None:

@@ -79,13 +79,13 @@ def revoked(keys: Keys, name: str, now: datetime) -> Keys:
     return _with(keys, key.model_copy(update={"revoked_at": key.revoked_at or now}))
 
 
-def lasting(flag: str, text: str) -> timedelta:
+def lasting(flag: str, text: str, instead: str = "") -> timedelta:
     """`90s`, `30m`, `12h`, `30d`, `2w`. Raises ConfigError."""
     found = re.fullmatch(r"(\d{1,9})([smhdw])", text.strip(), re.ASCII)
     if not found:
         raise ConfigError(
             f"{flag} {text[:40]!r} is no time that can be read.",
-            "Write a number and s, m, h, d or w, such as 90s, 12h or 30d.",
+            f"Write a number and s, m, h, d or w, such as 90s, 12h or 30d{instead}.",
         )
     try:
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
@@ -96,7 +96,7 @@ def lasting(flag: str, text: str) -> timedelta:
 def expiry(flag: str, text: str, now: datetime) -> datetime:
     """After a time such as `30d`, or with the end of a day (UTC) such as 2027-01-31."""
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", text.strip(), re.ASCII):
-        end = later(now, lasting(flag, text))
+        end = later(now, lasting(flag, text, ", or a day, such as 2027-01-31"))
     else:
         try:
             day = date.fromisoformat(text.strip())

@@ -77,7 +77,7 @@ def _host_share(answer: Plan, best: Fit) -> str:
     if best.available > best.room / 2 + GIB:
         return "what one request needs"
     requests = min(answer.max_num_seqs, CPU_REQUESTS)
-    return f"at most half, and at most what {requests} requests of {length} fill"
+    return f"at most half in whole GiB, and at most what {requests} requests of {length} fill"
 
 
 def _choices(answer: Plan, kernels: Kernels) -> Iterator[str]:

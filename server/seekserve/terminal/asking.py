@@ -83,6 +83,9 @@ def site(url: str, key: str | None = None) -> Site:
 
 
 _EXAMPLE = "Write it as http://127.0.0.1:8000."
+_OPERATORS = (
+    "Give a key of scope operator with --key-file FILE: seekserve keys add NAME --scope operator."
+)
 
 
 async def page(at: Site, path: str, silence_s: float = PAGE_S) -> Any:
@@ -176,6 +179,8 @@ def _refused(at: Site, answer: httpx.Response, body: bytes) -> Unanswered:
         words = f"{at.name} answered {answer.status_code} with {line(kind, 60)}: no server of ours, it seems."
         return Unanswered(words, _EXAMPLE)
     message, todo = (words.replace(at.key, "...") if at.key else words for words in told)
+    if answer.status_code == 401 and answer.request.url.path.startswith("/console"):
+        todo = _OPERATORS  # the server speaks to whoever sits at its page
     if not todo and answer.status_code in (401, 403):
         todo = "A key comes from its operator; give it in a file, with --key-file FILE."
     if wait := answer.headers.get("retry-after"):

@@ -24,6 +24,7 @@ class Turns:
         self.answers = 0
         self.counts = Counts()
         self.thoughts = self.question = ""
+        self._aside: list[Turn] = []  # the turn that is asked again
 
     def asking(self, question: str) -> list[Turn]:
         """What is sent. Bytes that were no text when they were typed are question marks."""
@@ -38,12 +39,18 @@ class Turns:
         if answer.text:
             self.messages.append({"role": "user", "content": self.question})
             self.messages.append({"role": "assistant", "content": answer.text})
+        else:
+            self.messages += self._aside
+        self._aside = []
 
     def again(self) -> str:
-        """The last question, as if it had not been asked. Raises Unfit."""
+        """The last question, as if it had not been asked: its old answer is there again where no new one
+        comes. Raises Unfit.
+        """
         if not self.question:
             raise Unfit("Nothing has been asked yet.")
         if [turn["content"] for turn in self.messages[-2:-1]] == [self.question]:
+            self._aside = self.messages[-2:]
             del self.messages[-2:]
         return self.question
 

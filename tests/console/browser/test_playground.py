@@ -51,6 +51,16 @@ async def test_a_chat_streams_with_its_thinking_folded(house: House) -> None:
         guest.quiet()
 
 
+async def test_a_button_that_goes_leaves_the_focus_at_the_message(house: House) -> None:
+    async with playground(house) as (page, guest):
+        for name in ("17 + 25", "Again"):
+            await page.get_by_role("button", name=name).focus()
+            await page.keyboard.press("Enter")
+            await expect(page.get_by_label("Message")).to_be_focused()
+            await expect(page.get_by_role("article").nth(1)).to_contain_text("finish: stop")
+        guest.quiet()
+
+
 async def test_a_chat_is_stopped_and_frees_the_engine(house: House) -> None:
     async with playground(house) as (page, guest):
         answer = await say(page, "fault:slow tokens=600 interval=0.05")

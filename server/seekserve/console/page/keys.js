@@ -2,7 +2,7 @@
 
 import { button, copying, fill, h, say, trouble } from "./dom.js";
 import { choice, labelled } from "./knobs.js";
-import { count, moment, money } from "./format.js";
+import { moment, money, whole } from "./format.js";
 
 const COLUMNS = ["Name", "State", "Scope", "Class", "Models", "Limits", "Spent this month", "Expires", "Begins with", ""];
 const LIMITS = [
@@ -32,8 +32,8 @@ export function table(keys, { spent, act, may, currency }) {
 
 function limits(key) {
   const said = [
-    key.requests_per_min && `${count(key.requests_per_min)} requests/min`, key.tokens_per_min && `${count(key.tokens_per_min)} tokens/min`,
-    key.concurrency && `${count(key.concurrency)} at once`,
+    key.requests_per_min && `${whole(key.requests_per_min)} requests/min`, key.tokens_per_min && `${whole(key.tokens_per_min)} tokens/min`,
+    key.concurrency && `${whole(key.concurrency)} at once`,
   ].filter(Boolean);
   return said.length ? said.join(", ") : "none";
 }

@@ -13,6 +13,9 @@ const TRIES = [
   ["JSON", "Give me a JSON object with the name and the age of Anna, who is 31.", { form: "json_object" }],
 ];
 
+/** Not where focus brings a keyboard up over the page. */
+const hovers = () => matchMedia("(hover: hover)").matches;
+
 let desk = null;
 
 function open(root, ctx) {
@@ -155,6 +158,7 @@ function made(ctx, by) {
     say(go, is ? "Stop" : "Send");
     go.title = is ? "Esc" : "Enter";
     if (is) say(told, "The model answers.");
+    if (document.activeElement === document.body && hovers()) box.focus({ preventScroll: true }); // what was pressed is gone
   }
 
   function stop() {
@@ -230,7 +234,7 @@ function made(ctx, by) {
       known();
       fit();
       draw();
-      if (matchMedia("(hover: hover)").matches) box.focus({ preventScroll: true });
+      if (hovers()) box.focus({ preventScroll: true });
       return () => {
         quiet();
         removeEventListener("keydown", escape);

@@ -15,6 +15,7 @@ const PARTS = [
   ["thinking", "d", (row) => row.reasoning], ["answer", "c", (row) => row.completion - row.reasoning],
 ];
 
+const named = (name) => (name === "-" ? "no key" : name);
 const tokens = (row) => row.prompt + row.completion;
 const swatch = (ink) => h("i", { class: "swatch", style: { background: `var(--${ink})` } });
 
@@ -72,7 +73,7 @@ export function usage(ctx) {
     const most = [...keys.rows].sort((one, other) => value(other) - value(one)).slice(0, 12);
     fill(body, h("div", { class: "grid" },
       h("div", { class: "stack" }, h("h3", {}, `By key${keys.rows.length > most.length ? `, the ${most.length} largest` : ""}`),
-        bars(most.map((row) => ({ words: row.name, parts: parts.map(([words, colour, of]) => ({ words, colour, value: of(row) })) })), figure),
+        bars(most.map((row) => ({ words: named(row.name), parts: parts.map(([words, colour, of]) => ({ words, colour, value: of(row) })) })), figure),
         costs ? null : h("div", { class: "keys" }, PARTS.map(([words, ink]) => h("span", { class: "key" }, swatch(ink), words)))),
       daily(days.rows, most.slice(0, INKS.length - 1).map((row) => row.name), value, figure)),
     table(told, by.value));
@@ -97,7 +98,7 @@ export function usage(ctx) {
         days.map((day, place) => h("div", { class: "day", title: `${day}: ${figure(totals[place])}` },
           h("div", { class: "column" }, inks.map(([name, ink]) => h("i", { style: { height: `${((sums[place].get(name) ?? 0) / top) * 100}%`, background: `var(--${ink})` } }))),
           h("span", { class: "dim" }, days.length < 10 || (days.length - 1 - place) % 7 === 0 ? day.slice(5) : "\u00a0")))),
-      h("div", { class: "keys" }, inks.map(([name, ink]) => h("span", { class: "key long" }, swatch(ink), h("bdi", {}, name || "others")))));
+      h("div", { class: "keys" }, inks.map(([name, ink]) => h("span", { class: "key long" }, swatch(ink), h("bdi", {}, named(name) || "others")))));
   }
 
   return { node, load };
@@ -110,6 +111,6 @@ function table({ rows, totals }, by) {
       whole(row.reasoning), whole(row.completion), money(row.cost, row.currency)].map((cell) => h("td", { class: "num" }, cell)));
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Usage in figures" }, h("table", { class: "figures" },
     h("thead", {}, h("tr", {}, heads.map((name, place) => h("th", { scope: "col", class: place ? "num" : null }, name)))),
-    h("tbody", {}, rows.map((row) => line(row, row.name || "-"))),
+    h("tbody", {}, rows.map((row) => line(row, by === "key" ? named(row.name) : row.name || "-"))),
     h("tfoot", {}, totals.map((row) => line(row, "All")))));
 }
