@@ -179,7 +179,7 @@ def _refused(at: Site, answer: httpx.Response, body: bytes) -> Unanswered:
         words = f"{at.name} answered {answer.status_code} with {line(kind, 60)}: no server of ours, it seems."
         return Unanswered(words, _EXAMPLE)
     message, todo = (words.replace(at.key, "...") if at.key else words for words in told)
-    if answer.status_code == 401 and answer.request.url.path.startswith("/console"):
+    if answer.status_code == 401 and answer.url.path.startswith("/console"):
         todo = _OPERATORS  # the server speaks to whoever sits at its page
     if not todo and answer.status_code in (401, 403):
         todo = "A key comes from its operator; give it in a file, with --key-file FILE."
