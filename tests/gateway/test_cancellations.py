@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 import time
 from collections.abc import AsyncIterator
 
@@ -127,11 +126,8 @@ async def test_leaving_after_a_large_body_stops_the_engine(
     gate: Gate, engine: FakeEngine, size: int
 ) -> None:
     """uvicorn stops reading after 64 KiB of body; a socket that is not read does not tell its end."""
-    said = "fault:hang_before_head " + "x" * size
-    took = [await leave(gate, engine, said, False) for _ in range(5)]
-    assert statistics.median(took) < SOON_S, (
-        took
-    )  # one of them may have met a machine that stood still
+    for _ in range(5):
+        assert await leave(gate, engine, "fault:hang_before_head " + "x" * size, False) < SOON_S
     await gate.at_rest()
 
 
