@@ -18,31 +18,13 @@ from seekserve.console.pulse import Pulse
 from seekserve.console.rates import Rates, total
 from seekserve.console.saying import Said
 from seekserve.console.tally import Tally
-from seekserve.engine.exposition import UNTOLD, Figures, figures
+from seekserve.engine.figures import UNTOLD, Figures
 from seekserve.log import Log
-
-PAGE = """# HELP vllm:generation_tokens_total Number of generation tokens processed.
-vllm:generation_tokens_total{engine="0",model_name="m"} 1.5e+06
-vllm:generation_tokens_total{engine="1",model_name="m"} 500000.0
-vllm:prompt_tokens_total{engine="0",model_name="a \\"quoted\\" } name"} 12.0
-vllm:num_requests_running{engine="0",model_name="m"} 3.0
-vllm:num_requests_waiting{engine="0",model_name="m"} 0.0
-vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
-vllm:kv_cache_usage_perc{engine="1",model_name="m"} 0.75
-vllm:kv_cache_usage_perc{engine="2",model_name="m"} NaN
-vllm:generation_tokens_total_of_others 7
-"""
 
 
 def told(history: History) -> dict[str, Any]:
     page: dict[str, Any] = json.loads(history.page())
     return page
-
-
-def test_a_page_is_read_over_all_ranks() -> None:
-    assert figures(PAGE, 5.0) == Figures(5.0, 2_000_000, 12, 3, 0, 0.75)
-    assert figures("", 5.0) == Figures(5.0)
-    assert figures("vllm:kv_cache_usage_perc 1e999\n", 1.0).kv is None
 
 
 def test_history_keeps_a_quarter_of_an_hour_and_no_more() -> None:

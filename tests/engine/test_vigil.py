@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seekserve.engine.figures import UNTOLD, Figures
 from seekserve.engine.vigil import (
     BLIND_S,
     IDLE_S,
@@ -18,17 +19,6 @@ from seekserve.engine.vigil import (
     look_of,
 )
 
-PAGE = """# TYPE vllm:num_requests_running gauge
-vllm:num_requests_running{engine="0",model_name="m"} 3.0
-vllm:num_requests_waiting{engine="0",model_name="m"} 2.0
-vllm:num_requests_waiting_by_reason{engine="0",reason="capacity"} 9.0
-vllm:generation_tokens_total{engine="0",model_name="m"} 1.5e+03
-vllm:prompt_tokens_total{engine="0",model_name="m"} 70.0
-vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
-vllm:request_success_total{engine="0"} 4.0
-"""
-
-
 NOBODY = Seen()
 
 
@@ -41,11 +31,10 @@ def looks(vigil: Vigil, *counts: float, requests: int = 1, seen: Seen = NOBODY) 
     ]
 
 
-def test_a_page_is_read_for_what_moves_with_the_work() -> None:
-    look = look_of(True, PAGE)
-    assert look.requests == 5
-    assert look.counters == (1500.0, 70.0, 0.25)
-    assert look_of(False, "<html>no</html>") == Look(False)
+def test_a_look_is_of_what_its_page_says() -> None:
+    said = Figures(1.0, made=1500, read=70, running=3, waiting=2, kv=0.25)
+    assert look_of(True, said) == Look(True, 5, (1500, 70, 0.25))
+    assert look_of(False, UNTOLD) == Look(False)
 
 
 def test_counters_that_move_are_beats() -> None:
@@ -169,13 +158,6 @@ def test_it_is_asked_at_the_latest_when_the_most_is_over(
             assert asked
         if requests and more and vigil.missed < MISSES:
             assert not asked
-
-
-def test_a_page_that_holds_no_numbers_is_no_page() -> None:
-    """Anybody may have written it."""
-    page = "vllm:generation_tokens_total 1.2.3\nvllm:num_requests_running 1e999\n"
-    look = look_of(True, page + "vllm:prompt_tokens_total 7\n")
-    assert (look.counters, look.requests) == ((7.0,), 0)
 
 
 def test_one_that_nobody_uses_is_asked_twice() -> None:

@@ -151,6 +151,19 @@ async def test_a_stopped_process(mortal: FakeEngine) -> None:
     assert amiss.startswith("it stopped answering: it did not answer within")
 
 
+async def test_one_that_answers_no_looks_while_its_users_hear_tokens(mortal: FakeEngine) -> None:
+    def hears() -> Seen:
+        return Seen(1, heard_at=time.monotonic())
+
+    async with watching(mortal, hears) as (watch, task):
+        os.kill(mortal.process.pid, signal.SIGSTOP)
+        try:
+            watch.doubt()
+            await left_alone(task, 3.0)
+        finally:
+            os.kill(mortal.process.pid, signal.SIGCONT)
+
+
 async def test_a_socket_that_is_gone(mortal: FakeEngine) -> None:
     socket = mortal.url.removeprefix("unix:")
     away = f"{socket}.away"

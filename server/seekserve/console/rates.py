@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seekserve.engine.exposition import UNTOLD, Figures
+from seekserve.engine.figures import UNTOLD, Figures
 
 OLD_S = 5.0
 

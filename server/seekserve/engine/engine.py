@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from seekserve.engine import exposition
 from seekserve.engine.address import Address
+from seekserve.engine.figures import UNTOLD, Figures
 from seekserve.engine.probe import UNREACHABLE, ModelCard, Probe
 from seekserve.engine.vigil import Seen
 from seekserve.engine.watch import PROOF_S, USUAL, Watch
@@ -102,9 +103,9 @@ class Engine:
         return self.snapshot.state is State.READY
 
     @property
-    def figures(self) -> exposition.Figures:
+    def figures(self) -> Figures:
         """What its own page said when it was last looked at, which is once a second while it is ready."""
-        return self._watch.figures if self._watch else exposition.UNTOLD
+        return self._watch.figures if self._watch else UNTOLD
 
     def listen(self, listener: Callable[[Snapshot], None]) -> None:
         """`listener` is called at every change of state or stage, from the engine's own task."""

@@ -6,10 +6,8 @@ Lines that are not the text format are left out: one of them would cost the whol
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 _HEAD = re.compile(r"# (HELP|TYPE) (vllm:[\w:]+) .+")
 _SERIES = re.compile(
@@ -32,52 +30,6 @@ def kv_tokens(page: str) -> int | None:
     ranks = [dict(_COUNT.findall(labels)) for labels in _CACHE.findall(page)]
     counts = [int(r.get("block_size", 0)) * int(r.get("num_gpu_blocks", 0)) for r in ranks]
     return sum(counts) or None
-
-
-_FIGURE = re.compile(
-    r"^vllm:(generation_tokens_total|prompt_tokens_total|num_requests_running|num_requests_waiting"
-    r"|(?:gpu_)?(?:kv_)?cache_usage_perc)(?:\{[^\n]*\})? (\d+(?:\.\d*)?(?:e[+-]?\d+)?)$",
-    re.MULTILINE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What an engine's page said at `at` (monotonic), over all its ranks; None where it does not say.
-
-    `made` and `read` count tokens since it began; `kv` is the fullest rank's share of its cache.
-    """
-
-    at: float = 0.0
-    made: float | None = None
-    read: float | None = None
-    running: float | None = None
-    waiting: float | None = None
-    kv: float | None = None
-
-
-UNTOLD = Figures()
-
-
-def figures(page: str, at: float) -> Figures:
-    """Of a page that anybody may have written: what is no number is left out."""
-    found: dict[str, list[float]] = {}
-    for name, value in _FIGURE.findall(page):
-        if math.isfinite(number := float(value)):
-            found.setdefault(name, []).append(number)
-
-    def total(name: str) -> float | None:
-        return sum(found[name]) if name in found else None
-
-    shares = [value for name, values in found.items() if name.endswith("perc") for value in values]
-    return Figures(
-        at,
-        total("generation_tokens_total"),
-        total("prompt_tokens_total"),
-        total("num_requests_running"),
-        total("num_requests_waiting"),
-        min(1.0, max(shares)) if shares else None,
-    )
 
 
 def merge(pages: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ import asyncio
 from typing import NamedTuple
 
 from seekserve.engine.address import Address
+from seekserve.engine.figures import figures
 from seekserve.engine.probe import Probe
 from seekserve.engine.vigil import Look, look_of
 
@@ -41,4 +42,4 @@ async def proved(url: str, key: str | None = None, within_s: float = WITHIN_S) -
 
 
 async def _look(probe: Probe) -> Look:
-    return look_of(True, await probe.metrics())
+    return look_of(True, figures(await probe.metrics(), 0.0))

@@ -8,9 +8,9 @@ to is for `watch` to see.
 
 from __future__ import annotations
 
-import math
-import re
 from dataclasses import dataclass, field
+
+from seekserve.engine.figures import Figures
 
 LEAST_S = 5.0  # a silence shorter than this is never odd
 BLIND_S = 60.0  # the same for an engine whose page has no counters
@@ -19,18 +19,6 @@ MOST_S = 60.0  # and no rhythm explains more
 FADES = 0.95  # a look: half of it is forgotten in a quarter of a minute
 IDLE_S = 60.0  # between two proofs of an engine that nobody uses
 MISSES = 3
-
-_COUNTERS = re.compile(
-    r"^vllm:(?:generation_tokens_total|prompt_tokens_total|iteration_tokens_total_count"
-    r"|kv_cache_usage_perc)(?:\{[^\n]*\})? ([\d.e+-]+)",
-    re.MULTILINE,
-)
-_RUNNING = re.compile(
-    r"^vllm:num_requests_(?:running|waiting)(?:\{[^\n]*\})? ([\d.e+-]+)", re.MULTILINE
-)
-
-
-_NUMBER = re.compile(r"\d+(\.\d*)?(e[+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +41,9 @@ class Look:
     counters: tuple[float, ...] = ()
 
 
-def look_of(alive: bool, page: str) -> Look:
+def look_of(alive: bool, said: Figures) -> Look:
     """From its health route and its Prometheus page."""
-    counters, running = _floats(_COUNTERS.findall(page)), _floats(_RUNNING.findall(page))
-    return Look(alive, round(min(sum(running), 1e6)), counters)
-
-
-def _floats(values: list[str]) -> tuple[float, ...]:
-    """Of a page that anybody may have written: what is no number, or none to count with, is left out."""
-    some = (float(value) for value in values if _NUMBER.fullmatch(value))
-    return tuple(value for value in some if math.isfinite(value))
+    return Look(alive, round(min(said.requests, 1e6)), said.moving)
 
 
 @dataclass

@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from seekserve.engine.exposition import UNTOLD, figures
+from seekserve.engine.figures import UNTOLD, figures
 from seekserve.engine.probe import Probe
-from seekserve.engine.vigil import IDLE_S, LEAST_S, MOST_S, Seen, Vigil, look_of
+from seekserve.engine.vigil import IDLE_S, LEAST_S, MOST_S, Look, Seen, Vigil, look_of
 from seekserve.errors import counted
 
 LOOK_S = 1.0
 PROOF_S = 5.0  # for one token
+GONE = 2  # looks in a row that found nothing
 LATE = 0.9  # of the time for a proof: it was not wrong, but did not come
+
+UNSEEN = Look(alive=False)
 
 Youngest = Callable[[], float | None]
 """Seconds since the last process of an engine began, where that can be known. One that compiles a kernel
@@ -82,7 +85,7 @@ class Watch:
         """One look, and whether it should be asked for a token after it."""
         alive, page = await asyncio.gather(self._probe.alive(), self._probe.metrics())
         self.figures = figures(page, time.monotonic())
-        return vigil.take(look_of(alive, page), self._seen(), time.monotonic())
+        return vigil.take(look_of(alive, self.figures), self._seen(), time.monotonic())
 
     async def _amiss(self, vigil: Vigil) -> str:
         """Asks for a token. "" when it comes; or it is late, and others came meanwhile or it compiles. What
@@ -107,8 +110,13 @@ class Watch:
         return self._told(vigil, wrong, now)
 
     async def _moved(self, vigil: Vigil, since: float) -> bool:
-        """Whether tokens came meanwhile, for others than us."""
-        await self._taken(vigil)
+        """Whether tokens came meanwhile, for others than us. One whose page did not come time after time
+        is not waited for again: what its users heard decides.
+        """
+        if vigil.missed < GONE:
+            await self._taken(vigil)
+        else:
+            vigil.take(UNSEEN, self._seen(), time.monotonic())
         return vigil.requests > 0 and vigil.beat_at > since
 
     def _told(self, vigil: Vigil, wrong: str, now: float) -> str:
