@@ -102,13 +102,29 @@ async def test_all_are_started_anew_one_after_another(tmp_path: Path) -> None:
         assert gate.fleet.ready
 
 
-async def test_one_alone_is_waited_for(tmp_path: Path) -> None:
-    """Whoever comes meanwhile waits for it; nobody is refused."""
+async def test_an_operator_starts_one_anew_while_the_other_serves(tmp_path: Path) -> None:
+    async with housing(House(tmp_path), 2) as gate, Load(gate) as load:
+        before = len(load.answers)
+        told = await gate.ops.post("/engines/engine-1/restart", timeout=60)
+        assert (told.status_code, told.json()["changed"]) == (200, ["engine-1 was started anew"])
+        assert restarts(gate) == [0, 1]
+        assert len(load.answers) > before
+        assert all(engine.ready for engine in gate.fleet.engines)
+
+
+async def test_one_alone_finishes_what_runs_and_others_are_told_to_come_back(
+    tmp_path: Path,
+) -> None:
+    """Whoever comes meanwhile is refused at the door, with a time, as before a first start."""
     house = House(tmp_path)
     async with housing(house, 1) as gate:
-        asked = asyncio.create_task(gate.ask("fault:slow interval=0.1 x", stream=True))
+        slow = "fault:slow interval=0.1 tokens=16 x"
+        asked = asyncio.create_task(gate.ask(slow, stream=True))
         await until(lambda: gate.fleet.engines[0].seen().requests, "it to run")
         renewed = asyncio.create_task(house.rolling(gate.fleet).to(1, force=True))
+        await until(lambda: not gate.fleet.engines[0].ready, "it to take no more")
+        meanwhile = await gate.ask()
+        assert meanwhile.status_code == 503 and int(meanwhile.headers["retry-after"]) >= 1
         assert (await asked).text.endswith("data: [DONE]\n\n"), "what runs is finished first"
         await renewed
         assert (await gate.ask()).status_code == 200

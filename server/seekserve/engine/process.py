@@ -53,6 +53,18 @@ def secret(name: str) -> bool:
     return bool(_SECRET.search(name)) and name not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
+def ended(code: int | None) -> str:
+    """How a process ended, as the end of a sentence that begins with it."""
+    if code is None:
+        return "ended"
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
 class Process:
     """A running group. `tail` holds the last lines it said."""
 
@@ -134,7 +146,7 @@ class Process:
 
     def how(self, code: int) -> str:
         """Its end, in words."""
-        return f"it exited with code {code}"
+        return f"it {ended(code)}"
 
     def exit_of(self, code: int) -> int | None:
         """How the one exited that ended it all; None where that was no process of an engine."""

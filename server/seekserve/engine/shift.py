@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from seekserve.engine.link import Link
-from seekserve.engine.process import TIDY_S
+from seekserve.engine.process import TIDY_S, ended
 from seekserve.engine.protocol import Ended, Facts, Reached, Start, Stop, Word
 
 SPARE_S = 3.0  # for the word to come, beyond what an end may take
@@ -105,7 +105,7 @@ class Shift:
 
 
 def _amiss(member: Member, word: Ended) -> Amiss:
-    how = word.cause or f"exited with code {word.code}"
+    how = word.cause or ended(word.code)
     last = f": {word.said[-1]}" if word.said else ""
     log = f"\n  Its whole log, on that node: {word.log}" if word.log else ""
     return Amiss(f"{member.words}: its engine {how}{last}{log}", word.said, word.code)

@@ -10,7 +10,7 @@ from pathlib import Path
 from seekserve.engine import startup
 from seekserve.engine.ends import Ends
 from seekserve.engine.link import Link
-from seekserve.engine.process import Command, Process
+from seekserve.engine.process import Command, Process, ended
 from seekserve.engine.protocol import Ended, Reached, Stop
 from seekserve.log import Log
 
@@ -89,7 +89,7 @@ class Work:
             said = await self._lived(command, log_file, grace_s)
         finally:
             self._link.say(said)
-            how = said.cause or f"exited with code {said.code}"
+            how = said.cause or ended(said.code)
             self._heard(f"its engine {how}")
             self._log.event("engine", state="ended", epoch=self._epoch, cause=how)
 
