@@ -59,6 +59,10 @@ class StartError(SeekserveError):
         super().__init__(message)
         self.message, self.todo = message, todo
 
+    def told(self) -> dict[str, dict[str, str]]:
+        """For programs, as `--json` prints it and the ops socket answers."""
+        return {"error": {"message": self.message, "todo": self.todo}}
+
 
 class ConfigError(StartError):
     exit_code = 2

@@ -18,10 +18,10 @@ from starlette.routing import Route
 
 from seekserve.api.ops import Ops
 from seekserve.api.opsactions import Actions
-from seekserve.api.opskeys import KeyDesk
+from seekserve.api.opskeys import KeyDesk, unwilling
 from seekserve.config import Config
 from seekserve.console.room import Console
-from seekserve.errors import Refusal, StartError, UnknownName
+from seekserve.errors import Refusal, StartError
 from seekserve.gateway.guard import OF_THE_TOKEN, Guard
 from seekserve.gateway.keys import Keyring
 from seekserve.gateway.trace import Tracing
@@ -89,18 +89,13 @@ def _tracing(log: Log, unseen: Metrics) -> Middleware:
 def _app(routes: list[Route], middleware: list[Middleware], elsewhere: str = LISTED) -> Starlette:
     no_route: Told = partial(_no_route, elsewhere)
     told: dict[type[Exception], Told] = {
-        StartError: _unwilling,
+        StartError: unwilling,
         Refusal: _refused,
         HTTPException: no_route,
     }
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=told)
-
-
-async def _unwilling(request: Request, error: Exception) -> Response:
-    """What cannot be done as things are, in the words a verb would print."""
-    assert isinstance(error, StartError)
-    status = 404 if isinstance(error, UnknownName) else 422
-    return JSONResponse({"error": {"message": error.message, "todo": error.todo}}, status)
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers=told)
+    app.router.redirect_slashes = False  # a redirect is made of the client's Host header
+    return app
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -62,7 +62,7 @@ def told(as_data: bool = False) -> Iterator[None]:
         yield
     except StartError as error:
         if as_data:
-            data({"error": {"message": error.message, "todo": error.todo}})
+            data(error.told())
         else:
             from seekserve.screen import Screen  # its engine's words are slow to load
 

@@ -159,6 +159,7 @@ async def test_a_key_lives_its_whole_life(kept: Gate, tmp_path: Path) -> None:
         ("/keys/nobody/change", b'{"name": "other"}', 422, "name"),
         ("/keys/nobody/rotate", b'{"grace": "later"}', 422, "grace"),
         ("/nowhere", b"", 404, "not served"),
+        ("/keys/", b"{}", 404, "not served"),
     ],
 )
 async def test_what_is_refused(kept: Gate, path: str, body: bytes, status: int, word: str) -> None:

@@ -41,17 +41,21 @@ async def events(gate: Gate, kind: str) -> list[dict[str, Any]]:
 
 async def test_the_state_says_what_is_served(closed: Gate) -> None:
     state = await get(closed, "state")
-    assert (state["tier"], state["door"], state["may_change"]) == (
-        "attach",
-        "closed",
-        True,
-    ) or state
+    assert (state["tier"], state["door"], state["may_change"]) == ("test", "closed", True)
     assert state["models"][0]["id"] == "fake"
     assert state["engines"][0]["state"] == "ready" and state["engines"][0]["ours"] is False
     assert {one["name"] for one in state["classes"]} == {"enterprise", "public", "batch"}
     assert state["default_class"] == "public" and state["currency"] == "USD"
     top = (await closed.ops.get("/console/api/state")).json()
     assert top["side"] == "ops" and top["may_change"] is True
+
+
+async def test_there_is_no_other_way_to_say_a_route(closed: Gate) -> None:
+    """A redirect to the right one would be made of the client's own Host header."""
+    for path in ("/console/api/keys/", "/console/api/state/", "/console/api//keys"):
+        answer = await closed.client.get(path)
+        assert (answer.status_code, answer.headers.get("location")) == (404, None), path
+        assert "default-src" in answer.headers["content-security-policy"]
 
 
 async def test_plots_move_with_requests(closed: Gate) -> None:

@@ -6,6 +6,7 @@ The file is changed under its own lock, so both ways may be used at once.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from seekserve.complaints import complaints
-from seekserve.errors import ClientLeft, ConfigError
+from seekserve.errors import ClientLeft, ConfigError, StartError, UnknownName
 from seekserve.gateway import keychanges, keyfile
 from seekserve.gateway.keychanges import Keys
 from seekserve.gateway.keys import Key, Scope, mint, new_id
@@ -176,3 +177,13 @@ def _unfit(error: ValidationError) -> ConfigError:
         f"What was sent does not fit:\n{complaints(error)}",
         "seekserve keys add --help says what each is.",
     )
+
+
+async def unwilling(request: Request, error: Exception) -> Response:
+    """What cannot be done as things are, in the words a verb would print. They may quote what was sent,
+    which need not be text that can be encoded.
+    """
+    assert isinstance(error, StartError)
+    body = json.dumps(error.told(), ensure_ascii=False).encode(errors="replace")
+    status = 404 if isinstance(error, UnknownName) else 422
+    return Response(body, status, media_type="application/json")

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from seekserve.api.opskeys import KeyDesk
+from seekserve.api.opskeys import KeyDesk, unwilling
 from seekserve.console import using
 from seekserve.console.aside import Aside
 from seekserve.console.happenings import Happenings
@@ -28,7 +28,7 @@ from seekserve.console.live import HEADERS, Live
 from seekserve.console.pages import GUARDED
 from seekserve.console.pulse import event
 from seekserve.console.usher import DATA, Guest, refused
-from seekserve.errors import NotFound, Refusal, SlowBody, StartError, Stopping, UnknownName
+from seekserve.errors import NotFound, Refusal, SlowBody, StartError, Stopping
 from seekserve.gateway.closing import Closing
 from seekserve.gateway.record import trace_of
 
@@ -76,7 +76,9 @@ class Desk:
             for path, page in changes.items()
         ]
         handled = {StartError: _unwilling, Refusal: _refused, HTTPException: _no_route}
-        return Starlette(routes=routes, exception_handlers=handled)
+        app = Starlette(routes=routes, exception_handlers=handled)
+        app.router.redirect_slashes = False  # a redirect is made of the client's Host header
+        return app
 
     async def _told_state(self, request: Request) -> Response:
         return told(self.state(_guest(request)))
@@ -124,11 +126,10 @@ class Desk:
         return answer
 
 
-def told(data: dict[str, Any], status: int = 200) -> Response:
+def told(data: dict[str, Any]) -> Response:
     body = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Response(
-        body.encode(errors="replace"), status, _own({"content-type": "application/json"})
-    )
+    own = _own({"content-type": "application/json"})
+    return Response(body.encode(errors="replace"), headers=own)
 
 
 def _own(headers: dict[str, str]) -> dict[str, str]:
@@ -141,10 +142,9 @@ def _guest(request: Request) -> Guest:
 
 
 async def _unwilling(request: Request, error: Exception) -> Response:
-    """What cannot be done as things are, in the words a verb would print."""
-    assert isinstance(error, StartError)
-    status = 404 if isinstance(error, UnknownName) else 422
-    return told({"error": {"message": error.message, "todo": error.todo}}, status)
+    answer = await unwilling(request, error)
+    answer.headers.update(_own({}))
+    return answer
 
 
 async def _refused(request: Request, error: Exception) -> Response:
