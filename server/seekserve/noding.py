@@ -13,6 +13,7 @@ from pathlib import Path
 import uvloop
 from pydantic import SecretStr
 
+from seekserve.defects import unheard
 from seekserve.engine import leftovers
 from seekserve.engine.hardware import facts_here
 from seekserve.engine.joining import Joining, Post
@@ -35,16 +36,17 @@ def run(
     entry = CPU_NODES_ENTRY if facts.platform == "cpu" else ("vllm", "serve")
     post = Post(head, token, facts, entry, run_dir, logs / "node.log")
     try:
-        uvloop.run(until_signal(Joining(post, log, heard)))
+        uvloop.run(until_signal(Joining(post, log, heard), log))
         heard("stopped")
     finally:
         shutil.rmtree(run_dir, ignore_errors=True)
 
 
-async def until_signal(joining: Joining) -> None:
+async def until_signal(joining: Joining, log: Log) -> None:
     """A second signal cuts the engine's grace short."""
     task = asyncio.ensure_future(joining.run())
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(unheard(log))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     with suppress(asyncio.CancelledError):

@@ -19,6 +19,7 @@ from seekserve.app import build
 from seekserve.binding import bound
 from seekserve.choosing import choose
 from seekserve.config import Config
+from seekserve.defects import unheard
 from seekserve.engine.assembly import Launching, assemble
 from seekserve.engine.engine import State
 from seekserve.engine.fleet import Fleet
@@ -82,6 +83,7 @@ async def _serve(
     sure: Callable[[], None],
 ) -> None:
     log = Log(config.log_format)
+    asyncio.get_running_loop().set_exception_handler(unheard(log))
     with (
         bound(
             config.listen, BACKLOG, f"--port {config.listen.beside.rpartition(':')[2]}"

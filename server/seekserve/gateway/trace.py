@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 import secrets
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from seekserve.defects import place
 from seekserve.errors import Internal, Refusal
 from seekserve.gateway.booked import QUIET, book
 from seekserve.gateway.context import Context, Headers, read
@@ -67,7 +66,7 @@ class Tracing:
         try:
             await self._app(scope, receive, send_traced)
         except Exception as error:  # noqa: BLE001  the outermost layer: nothing may pass it
-            self._log.event("defect", id=trace.id, kind=type(error).__name__, at=_place(error))
+            self._log.event("defect", id=trace.id, kind=type(error).__name__, at=place(error))
             if not started:
                 await refuse(
                     Internal(f"Internal error; quote request {trace.id}."), scope, send_traced
@@ -141,8 +140,3 @@ def _given_id(headers: Headers) -> str | None:
             given = value.decode("latin-1")
             return given if _ID.fullmatch(given) else None
     return None
-
-
-def _place(error: BaseException) -> str:
-    frames: list[Any] = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "?"
