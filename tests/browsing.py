@@ -121,3 +121,27 @@ async def visit(
         yield one
     finally:
         await context.close()
+
+
+async def new_key(page: Page, name: str, traffic_class: str = "") -> str:
+    """Made in the Console's view of tenants."""
+    await page.get_by_role("button", name="New key").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Name").fill(name)
+    if traffic_class:
+        await dialog.get_by_label("Class").select_option(traffic_class)
+    await page.keyboard.press("Enter")
+    return await taken_key(page)
+
+
+async def taken_key(page: Page) -> str:
+    """The text of a new key, which is there once: one Esc does not lose it."""
+    place = page.get_by_label("The key", exact=True)
+    await expect(place).to_contain_text("sk-seek-")
+    text = await place.inner_text()
+    await page.keyboard.press("Escape")
+    await expect(place).to_have_text(text)
+    await page.get_by_role("button", name="I have it").click()
+    await expect(page.locator("dialog")).to_have_count(0)
+    assert text not in await page.content()
+    return text

@@ -6,11 +6,12 @@ import io
 import json
 import shlex
 
+import pytest
 from rich.console import Console
 
 from seekserve.errors import ConfigError
 from seekserve.screen import Screen, curl, python
-from tests.support import config
+from tests.support import KEY, config
 
 EVIL = "a\x1b]52;c;QQ==\x07\u202e'; touch /tmp/x; '\""
 
@@ -22,6 +23,16 @@ def test_a_terminal_obeys_no_models_name_and_no_failures_words() -> None:
     screen.failure(ConfigError(EVIL, EVIL))
     told = page.getvalue()
     assert "touch" in told and not set(told) & {"\x1b", "\x07", "\u202e"}
+
+
+@pytest.mark.parametrize(("host", "all_of_them"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_the_banner_says_where_others_reach_it(host: str, all_of_them: bool) -> None:
+    page = io.StringIO()
+    settings = config("unix:/x", key=KEY, listen={"host": host})
+    Screen(Console(file=page, width=200)).banner(settings, 8000, ["m"])
+    told = page.getvalue()
+    assert "http://127.0.0.1:8000/v1" in told
+    assert ("every other address of this machine" in told) is all_of_them
 
 
 def test_what_is_pasted_is_one_call_whatever_the_model_is_called() -> None:

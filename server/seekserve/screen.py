@@ -100,7 +100,7 @@ class Screen:
         base, names = base_url(config, port), escape(shown(", ".join(models)))
         self._print(
             Panel.fit(
-                f"[bold]{base}[/]   models: [bold]{names}[/]\n{_door(config)}",
+                f"[bold]{base}[/]{_reach(config)}   models: [bold]{names}[/]\n{_door(config)}",
                 title="seekserve is ready",
                 border_style="green",
             )
@@ -163,6 +163,11 @@ def shown(words: str) -> str:
 
 def base_url(config: Config, port: int) -> str:
     return url_of(config.listen.model_copy(update={"port": port})) + "/v1"
+
+
+def _reach(config: Config) -> str:
+    wildcard = config.listen.host in ("0.0.0.0", "::")  # noqa: S104
+    return " and every other address of this machine" if wildcard else ""
 
 
 def _door(config: Config) -> str:

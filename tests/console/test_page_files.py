@@ -15,7 +15,6 @@ OURS = [path for path in FILES if path.parent == PAGE]
 SUMS = ROOT / "requirements" / "vendor.sha256"
 MOST = 200_000
 NAMESPACE = "http://www.w3.org/2000/svg"
-PLACEHOLDER = re.compile(r"`https?://\$\{|/\^https\?:")
 
 
 def test_all_of_it_is_under_200_kb() -> None:

@@ -171,11 +171,11 @@ def test_the_history_is_for_its_user_alone(url: str, tmp_path: Path) -> None:
 def test_what_goes_wrong_is_said_in_the_servers_words(url: str, tmp_path: Path) -> None:
     with chatting(url, tmp_path) as at:
         at.ask("/model nothing-like-it")
+        at.shows("  fake", "* nothing-like-it, which the server does not list")
         at.ask("hello")
         at.shows("nothing-like-it", "Known: fake")
-        at.ask("/model")
-        at.shows("  fake")
         at.ask("/model fake")
+        at.shows("* fake")
         at.ask("fault:error_event")
         at.shows("The engine reported an error mid-answer: the step failed", "/retry")
         at.ask("fault:tools calls=1")

@@ -16,11 +16,11 @@ from seekserve.terminal.answer import Answer
 from seekserve.terminal.answering import answered
 from seekserve.terminal.asking import Site, page, refusal
 from seekserve.terminal.following import follow
-from seekserve.terminal.panels import board
 from seekserve.terminal.seen import Seen
 from seekserve.terminal.telling import Plainly
 from seekserve.terminal.wishes import Unfit
 from tests.support import until
+from tests.terminal.test_parts import drawn
 
 KEY = "sk-seek-of-an-operator"
 DEEP = b"[" * 100_000
@@ -86,7 +86,7 @@ async def test_a_line_that_is_kept_alive_and_tells_nothing_is_lost() -> None:
 def test_a_state_of_odd_shapes_is_drawn() -> None:
     seen = Seen("one")
     seen.stated({"api": ["x"], "tier": {"a": 1}, "version": True, "engines": [[]], "classes": 3})
-    assert board([seen], 80, 20)
+    assert "one" in drawn(seen, width=80, rows=20)
 
 
 def test_the_home_of_nobody_is_no_file() -> None:

@@ -71,7 +71,10 @@ def of_request(trace: Trace) -> Iterator[Said]:
         )
     if trace.again:
         yield Said(
-            "again", "warn", f"sent to another engine before its first token ({where})", *whose
+            "again",
+            "warn",
+            f"asked anew before its first token, its engine was lost ({where})",
+            *whose,
         )
     if not trace.reason:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from seekserve.errors import StartError
@@ -117,15 +117,12 @@ class Chat:
     def _model(self, rest: str) -> None:
         if rest:
             self.wishes = replace(self.wishes, model=rest)
-            self._say(f"model: {rest}")
-            return
         try:
             names = asyncio.run(answering.models(self._at))
         except StartError as error:
             self._failed(error)
         else:
-            marks = {self.wishes.model: "*"}
-            self._say("\n".join(f"{marks.get(name, ' ')} {line(name)}" for name in names))
+            self._say("\n".join(_marked(names, self.wishes.model)))
 
     def _thoughts(self, _: str) -> None:
         self._say(self.turns.thoughts or "The last answer came without any.")
@@ -150,6 +147,13 @@ class Chat:
     def _clear(self, _: str) -> None:
         self.turns.clear()
         self._say("The turns are forgotten; what was set stays.")
+
+
+def _marked(names: list[str], chosen: str) -> Iterator[str]:
+    """A server may know more names than it lists, so one that it does not list is no mistake yet."""
+    yield from (f"{'*' if name == chosen else ' '} {line(name)}" for name in names)
+    if chosen not in names:
+        yield f"* {line(chosen)}, which the server does not list"
 
 
 def once(at: Site, wants: Wishes, screen: Plainly, said: str) -> None:

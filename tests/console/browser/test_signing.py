@@ -26,6 +26,7 @@ async def test_the_pass_of_the_link_goes_nowhere_but_into_our_own_header(house: 
         assert page.url == f"{house.root}/console#/overview"
         for view in ("plan", "tenants", "events", "playground"):
             await guest.turn(view)
+        held: set[str] = set()
         for request in guest.asked:
             told = await request.all_headers()
             assert house.doors.own not in request.url
@@ -33,6 +34,8 @@ async def test_the_pass_of_the_link_goes_nowhere_but_into_our_own_header(house: 
             holders = {name for name, value in told.items() if house.doors.own in value}
             ours = request.url.startswith(f"{house.root}/console/api/")
             assert holders == ({"authorization"} if ours else set())
+            held |= holders
+        assert held, "else no request was seen"
         assert await kept(page, "localStorage") == {}
         await page.get_by_role("button", name="Theme: as the system").click()
         assert await kept(page, "localStorage") == {"seekserve-theme": "dark"}

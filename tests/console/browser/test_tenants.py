@@ -6,8 +6,9 @@ import csv
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
+from tests.browsing import new_key, taken_key
 from tests.console.browser.conftest import House
 from tests.console.browser.test_views import OVER
 from tests.console.doors import bearer
@@ -22,28 +23,11 @@ async def asked(house: House, key: str) -> int:
     return answer.status_code
 
 
-async def shown(page: Page) -> str:
-    """The text of a new key, which is there once: one Esc does not lose it."""
-    place = page.get_by_label("The key", exact=True)
-    await expect(place).to_contain_text("sk-seek-")
-    text = await place.inner_text()
-    await page.keyboard.press("Escape")
-    await expect(place).to_have_text(text)
-    await page.get_by_role("button", name="I have it").click()
-    await expect(page.locator("dialog")).to_have_count(0)
-    assert text not in await page.content()
-    return text
-
-
 async def test_a_key_is_made_used_rotated_and_revoked(fresh: House) -> None:
     async with fresh.operator() as guest:
         page = await guest.open("tenants")
-        await page.get_by_role("button", name="New key").click()
         dialog = page.get_by_role("dialog")
-        await dialog.get_by_label("Name").fill("team-a")
-        await dialog.get_by_label("Class").select_option("enterprise")
-        await page.keyboard.press("Enter")
-        first = await shown(page)
+        first = await new_key(page, "team-a", "enterprise")
         row = page.get_by_role("row").filter(has_text="team-a")
         await expect(row).to_contain_text("active")
         await expect(row).to_contain_text("enterprise")
@@ -52,7 +36,7 @@ async def test_a_key_is_made_used_rotated_and_revoked(fresh: House) -> None:
         await page.get_by_role("button", name="Rotate team-a").click()
         await dialog.get_by_role("combobox").select_option("not at all")
         await page.get_by_role("button", name="Make a new one").click()
-        second = await shown(page)
+        second = await taken_key(page)
         assert first != second
         assert (await asked(fresh, first), await asked(fresh, second)) == (401, 200)
 

@@ -43,7 +43,7 @@ export async function ask(told, key, signal, grew) {
 async function refused(reply) {
   const error = await refusal(reply);
   const after = Number(reply.headers.get("retry-after"));
-  if (after > 0) error.todo = [error.todo, `Try again in ${after} s.`].filter(Boolean).join(" ");
+  if (after > 0 && !/\b\d+ s\b/.test(error.message)) error.todo = [error.todo, `Try again in ${after} s.`].filter(Boolean).join(" ");
   return error;
 }
 
