@@ -68,19 +68,21 @@ def test_the_build_lock_is_made_for_what_the_project_builds_with() -> None:
     assert asked == PROJECT["build-system"]["requires"]
 
 
-def test_the_sbom_lists_every_locked_dependency(tmp_path: Path) -> None:
+def test_the_sbom_lists_every_locked_dependency_and_what_is_vendored(tmp_path: Path) -> None:
     """As `make sbom` makes it."""
     page = tmp_path / "sbom.cdx.json"
-    (recipe,) = re.findall(r"python (-W ignore::UserWarning -m cyclonedx_py .*?)\n\n", MAKE, re.S)
-    words = recipe.replace("\\\n", " ").replace("build/sbom.cdx.json", str(page)).split()
+    (recipe,) = re.findall(r"python (requirements/sbom.py .*)\n", MAKE)
+    words = recipe.replace("build/sbom.cdx.json", str(page)).split()
     made = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     told = json.loads(page.read_text())
     assert told["bomFormat"] == "CycloneDX"
     assert told["metadata"]["component"]["name"] == "seekserve"
-    listed = {c["name"]: f"=={c['version']}" for c in told["components"]}
-    assert listed == pins("runtime")
-    assert all(c["purl"].startswith("pkg:pypi/") for c in told["components"])
+    *from_pypi, uplot = told["components"]
+    assert {c["name"]: f"=={c['version']}" for c in from_pypi} == pins("runtime")
+    assert all(c["purl"].startswith("pkg:pypi/") for c in from_pypi)
+    assert uplot["purl"].removeprefix("pkg:npm/") in MAKE
+    assert uplot["hashes"][0]["content"] in (ROOT / "requirements/vendor.sha256").read_text()
     assert str(ROOT) not in page.read_text()
 
 

@@ -57,6 +57,15 @@ def test_a_kill_that_was_not_ours_is_taken_for_want_of_memory() -> None:
     assert remedy(["all is well"], ARGV, code=1) == ""
 
 
+def test_what_compiling_needs_is_named() -> None:
+    for line in (
+        "torch._inductor.exc.InvalidCxxCompiler: No working C++ compiler found in "
+        "torch._inductor.config.cpp.cxx: (None, 'g++')",
+        "/tmp/x/main.cpp:1:10: fatal error: Python.h: No such file or directory",
+    ):
+        assert "apt-get install g++ python3-dev" in remedy([line])
+
+
 def test_flags_without_values_are_no_pairs() -> None:
     assert flags_of(ARGV) == {
         "gpu-memory-utilization": "0.9", "max-model-len": "16384", "max-num-seqs": "64"

@@ -63,6 +63,11 @@ _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = (
         "Something else listens on the engine's socket: stop the older server.",
     ),
     (
+        re.compile(r"No working C\+\+ compiler|Python\.h: No such file"),
+        "The engine compiles kernels as it starts, and needs a C++ compiler and Python's headers: on Debian "
+        "and Ubuntu, apt-get install g++ python3-dev.",
+    ),
+    (
         re.compile(r"lib(numa|gomp|tcmalloc|cuda|hsa)[\w.+-]*: cannot open shared object"),
         "A system library is missing: install the one the line names.",
     ),
