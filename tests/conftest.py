@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from tests.support import FakeEngine, Gate, config, fake_engine, gateway
+from tests.support import SCRATCH, FakeEngine, Gate, config, fake_engine, gateway
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -21,6 +21,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.workers import Grouped
 
     return Grouped(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
+def pytest_unconfigure() -> None:
+    """xdist ends its workers without their exit handlers."""
+    SCRATCH.cleanup()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -312,7 +312,10 @@ class Answer:
         os._exit(9)
 
     async def f_drop_mid_stream(self) -> None:
-        """The same to a client, but the engine lives on."""
+        """The same to a client, but the engine lives on. Tokens are counted and spelt as ever."""
+        if self.plain == "tokens":
+            await self.f_tokens()
+            return
         await self.begin()
         self.writer.close()
 

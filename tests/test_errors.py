@@ -11,12 +11,14 @@ from seekserve import errors
 from seekserve.errors import QueueFull, Refusal, SeekserveError, StartError
 
 DRAWN = re.compile(r"(?:├──|└──) (\w+)\s+(\d{1,3})?")
-REFUSALS = sorted(Refusal.__subclasses__(), key=lambda kind: kind.__name__)
 
 
 def descendants(kind: type) -> set[type]:
     found: set[type] = set(kind.__subclasses__())
     return found.union(*(descendants(below) for below in found))
+
+
+REFUSALS = sorted(descendants(Refusal), key=lambda kind: kind.__name__)
 
 
 def test_the_drawn_tree_is_the_real_one() -> None:

@@ -277,7 +277,7 @@ def test_a_file_that_cannot_be_read_is_told_and_left_alone(
         assert path.read_bytes() == text
     path.write_bytes(good)
     path.chmod(0o644)
-    assert f"chmod 600 {path}" in failed(*words).replace("chmod 600 ", "chmod 600 ")
+    assert f"chmod 600 {path}" in failed(*words)
     assert path.read_bytes() == good
 
 

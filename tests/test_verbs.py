@@ -253,6 +253,7 @@ def test_a_pipe_is_wide_and_a_narrow_one_cuts_nothing(monkeypatch: pytest.Monkey
 
 def test_a_page_at_80_columns_cuts_nothing() -> None:
     told = plan(*FITS)
+    assert told["commands"]
     words = run("plan", *FITS).stdout.replace(" \\\n", " ").split()
     for command in told["commands"]:
         assert not [flag for flag in command["argv"] if flag.startswith("--") and flag not in words]

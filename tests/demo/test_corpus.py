@@ -76,7 +76,8 @@ def test_no_spliced_name_is_kept_out(rng: random.Random) -> None:
 
 
 def test_json_stays_json_under_new_names() -> None:
-    for one in itertools.islice(corpus.conversations(8, corpus.LAST), 400):
-        for message in one.messages:
-            if message.role == "assistant" and message.content.startswith('{"name"'):
-                assert set(json.loads(message.content)) == {"name", "age"}
+    some = itertools.islice(corpus.conversations(8, corpus.LAST), 400)
+    said = [m.content for one in some for m in one.messages if m.role == "assistant"]
+    told = [json.loads(text) for text in said if text.startswith('{"name"')]
+    assert len(told) > 5
+    assert [one for one in told if set(one) != {"name", "age"}] == []

@@ -22,7 +22,6 @@ from seekserve.dialect.fields import (
 )
 from seekserve.errors import BadRequest
 
-LISTS = {"CHAT": CHAT, "COMPLETIONS": COMPLETIONS, "HANDLED": HANDLED, "IGNORED": IGNORED}
 PAIRS = [("chat_completion", "ChatCompletionRequest", CHAT)]
 PAIRS += [("completion", "CompletionRequest", COMPLETIONS)]
 

@@ -37,6 +37,7 @@ async def first_token(client: httpx.AsyncClient) -> None:
         async for line in answer.aiter_lines():
             if line.startswith("data: ") and "reasoning_content" in line:
                 return
+    raise AssertionError("it ended without a token")
 
 
 async def test_leaving_mid_stream(server: Served) -> None:

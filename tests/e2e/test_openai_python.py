@@ -109,7 +109,8 @@ def test_stop_ends_before_the_string(client: OpenAI) -> None:
 
 def test_sixteen_stop_strings_as_deepseek_allows(client: OpenAI) -> None:
     stops = [f"never{i}" for i in range(15)] + ["6"]
-    assert "7" not in (ask(client, COUNT, stop=stops).choices[0].message.content or "")
+    told = ask(client, COUNT, stop=stops).choices[0].message.content or ""
+    assert "5" in told and "7" not in told
 
 
 def test_max_tokens_cuts(client: OpenAI) -> None:

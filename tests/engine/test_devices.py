@@ -57,4 +57,5 @@ def test_cores_are_shared_out(engines: int, mine: set[int]) -> None:
 def test_on_a_processor_it_is_cores() -> None:
     each = environments(2, "cpu", 0)
     mine = os.sched_getaffinity(0)
+    assert len(each) == 2
     assert all(set(map(int, one["VLLM_CPU_OMP_THREADS_BIND"].split(","))) <= mine for one in each)

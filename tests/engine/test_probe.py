@@ -26,9 +26,11 @@ async def answering(folder: Path, answer: bytes) -> AsyncIterator[Probe]:
 
     path = str(folder / "x.sock")
     server = await asyncio.start_unix_server(client, path)
-    async with Probe(Address(path=path), timeout_s=1) as probe:
-        yield probe
-    server.close()
+    try:
+        async with Probe(Address(path=path), timeout_s=1) as probe:
+            yield probe
+    finally:
+        server.close()
 
 
 def page(body: str, status: str = "200 OK") -> bytes:
@@ -93,10 +95,12 @@ async def test_odd_cards_are_taken_as_far_as_they_make_sense(tmp_path: Path) -> 
     ("status", "alive"), [("200 OK", True), ("404 No", True), ("503 No", False), ("500 No", False)]
 )
 async def test_health(tmp_path: Path, status: str, alive: bool) -> None:
-    async with answering(tmp_path, page("", status)) as probe:
+    listed = '{"data":[{"id":"m"}]}'
+    async with answering(tmp_path, page(listed, status)) as probe:
         assert await probe.alive() is alive
-        assert await probe.models() is None
-        assert await probe.metrics() == ""
+        well = status == "200 OK"
+        assert await probe.models() == ((ModelCard("m"),) if well else None)
+        assert await probe.metrics() == (listed if well else "")
 
 
 async def test_a_page_without_end_is_cut(tmp_path: Path) -> None:
@@ -127,4 +131,4 @@ async def test_bytes_that_lie_about_their_coding(tmp_path: Path) -> None:
     odd = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\xfe"
     async with answering(tmp_path, odd) as probe:
         assert await probe.models() is None
-        assert isinstance(await probe.metrics(), str)
+        assert await probe.metrics() == "\ufffd\ufffd"

@@ -24,8 +24,9 @@ def test_what_was_found_is_mended(name: str, path: Path) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_is_nearly_that_is_no_trouble_either(name: str) -> None:
-    places = random.Random(7)
-    for path in seeds(name):
+    places, known = random.Random(7), list(seeds(name))
+    assert known
+    for path in known:
         data = path.read_bytes()
         for _ in range(CHANGES):
             at = places.randrange(len(data) + 1)

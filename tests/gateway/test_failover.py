@@ -208,6 +208,13 @@ CUTS = ("after=2", "after=3 bytes=40", "after=5", "after=7", "after=8")
 async def test_a_stream_goes_on(two: Gate, kind: str) -> None:
     for cut in CUTS:
         await goes_on(two, kind, cut)
+    assert await continued(two) == len(CUTS), "each was cut"
+
+
+async def continued(two: Gate) -> float:
+    """How many streams went on elsewhere so far."""
+    figures = await two.figures()
+    return figures.get("seekserve_failovers_total{how=continued,model=fake}", 0)
 
 
 async def goes_on(two: Gate, kind: str, cut: str) -> None:
@@ -234,13 +241,17 @@ CONTINUED: dict[str, tuple[str, Any]] = {
 @pytest.mark.parametrize("kind", CONTINUED)
 async def test_what_was_to_be_continued_goes_on(pair: Pair, two: Gate, kind: str) -> None:
     path, asked = CONTINUED[kind]
-    for cut in ("after=2", "after=3 bytes=40", "after=5"):
+    for count, cut in enumerate(("after=2", "after=3 bytes=40", "after=5")):
+        await until(lambda: all(one.ready for one in two.fleet.engines), "both engines")
         words = f"whom:drop_mid_stream {cut} {kind}. "
         whole = await two.client.post(path, json=asked(words))
         pair[0].afflict("drop_mid_stream")
-        for _ in range(3):  # whichever of the two it comes to first
+        for _ in range(20):  # until it comes to that one first
             broken = await two.client.post(path, json=asked(words))
             assert meaning(broken.text) == meaning(whole.text)
+            if await continued(two) > count:
+                break
+        assert await continued(two) == count + 1
         pair[0].afflict()
 
 
@@ -254,7 +265,8 @@ async def test_counts_that_were_told_are_not_told_again(two: Gate) -> None:
 async def test_no_id_reaches_a_client_that_asked_for_none(pair: Pair, two: Gate) -> None:
     for words in ("shown.", "fault:drop_mid_stream after=4 shown."):
         assert "token_ids" not in (await two.stream(words)).text
-    assert all(one["body"]["return_token_ids"] for one in tries(pair, "shown."))
+    shown = tries(pair, "shown.")
+    assert len(shown) == 3 and all(one["body"]["return_token_ids"] for one in shown)
 
 
 async def test_one_engine_alone_is_asked_for_none(pair: Pair) -> None:

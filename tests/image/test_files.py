@@ -96,6 +96,7 @@ def test_the_build_sees_what_it_needs_and_nothing_else() -> None:
     let_in = {line[1:] for line in lines if line.startswith("!")}
     copied = set(re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.M))
     wanted = {word.rstrip("/") for words in copied for word in words.split()}
+    assert wanted
     for path in wanted:
         assert any((ROOT / path).match(one) or one.startswith(path) for one in let_in), path
     assert not [one for one in let_in if one.startswith((".", "tests", "build"))]

@@ -22,7 +22,6 @@ GOOD: dict[str, Json] = {
     COUNT: {"model": "fake", "messages": [USER]},
 }
 ENDPOINTS = tuple(GOOD)
-CONVERSATION = {CHAT: "messages", RESPONSES: "input", MESSAGES: "messages", COUNT: "messages"}
 LONG = SECRET * 20_000
 
 
@@ -137,7 +136,6 @@ def _turns(*, role: str = "user") -> list[Any]:
 
 _TOOLS: list[Any] = [SECRET, [SECRET], [5], [{}], [{"type": LONG}], [{"name": [SECRET]}]]
 _FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {"a": {}}}, "strict": True}
-_RESULT = {"role": "tool", "content": SECRET, "tool_call_id": "nothing"}
 _CHAT: dict[str, list[Any]] = {
     "messages": [
         [],

@@ -100,6 +100,7 @@ def test_the_schemas_do_refuse() -> None:
 
 def test_every_pod_is_kept_in_and_every_container_has_nothing_but_what_it_needs() -> None:
     for name, files in everywhere().items():
+        assert [one for text in files.values() for one in parsed(text) if pods(one)], name
         for text in files.values():
             for pod in (pod for document in parsed(text) for pod in pods(document)):
                 assert pod["automountServiceAccountToken"] is False
@@ -144,7 +145,7 @@ def test_engines_run_the_planners_own_commands_with_its_devices(name: str) -> No
         limits = container["resources"].get("limits", {})
         counts = [str(plan.cluster.per_node)] if one.platform.id != "cpu" else []
         assert list(limits.values()) == counts
-        assert not [word for word in container["command"] if "/work/" in word]
+        assert not [word for word in container["command"] if str(ROOM.parents[1]) in word]
 
 
 def test_what_is_above_the_api_of_an_engine_has_its_key_and_workers_have_none() -> None:
@@ -224,6 +225,7 @@ def test_secrets_are_named_and_never_there() -> None:
 
 def test_a_kustomization_names_its_files_and_all_of_them() -> None:
     for files in everywhere().values():
+        assert "kustomization.yaml" in files
         for folder in ("", "autoscaling/"):
             if top := files.get(f"{folder}kustomization.yaml"):
                 named = {f"{folder}{name}" for name in parsed(top)[0]["resources"]}

@@ -51,14 +51,15 @@ def test_shellcheck_has_nothing_to_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", UNITS)
 def test_systemd_knows_every_word(name: str, tmp_path: Path) -> None:
     path = tmp_path / Path(name).name
-    path.write_text(made()[name].replace(PROGRAM, "/bin/true"))
+    path.write_text(made()[name].replace(PROGRAM, "/bin/true") + "\n[Service]\nNoSuchWord=1\n")
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(path)],
         capture_output=True,
         text=True,
     )
     said = [line for line in done.stderr.splitlines() if path.name in line]
-    assert [line for line in said if not YOUNG.search(line)] == []
+    (control,) = [line for line in said if not YOUNG.search(line)]
+    assert "NoSuchWord" in control, "else it was not read"
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -69,7 +70,8 @@ def test_a_unit_does_not_start_again_what_cannot_work_and_waits_before_it_does(n
     (stop,) = (line for line in lines if line.startswith("TimeoutStopSec="))
     assert int(stop.partition("=")[2]) > 60
     secrets = [line for line in lines if line.startswith("LoadCredential=")]
-    assert all(line.partition("=")[2].startswith(("api_", "ops_", "node_")) for line in secrets)
+    named = [line.partition("=")[2] for line in secrets]
+    assert named and all(name.startswith(("api_", "ops_", "node_")) for name in named)
     assert len([line for line in lines if "_FILE=%d/" in line]) == len(secrets)
 
 

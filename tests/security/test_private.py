@@ -112,7 +112,7 @@ async def test_each_keys_prefix_cache_is_its_own(engine: FakeEngine, tmp_path: P
                 answer = await gate.client.post(path, json=asked | more, headers=headers)
                 assert answer.status_code == 200, answer.text
                 salts.append(engine.asked["cache_salt"])
-                assert not {"alice", "bob", key} & {salts[-1]}
+                assert not [word for word in ("alice", "bob", key) if word in salts[-1]]
             distinct = 2 if path == "/v1/responses" else 4  # which has no user_id
             assert len(set(salts)) == distinct and all(len(salt) == 32 for salt in salts), path
 
