@@ -43,7 +43,7 @@ ABOUT = """Run DeepSeek on your own hardware behind one OpenAI-compatible endpoi
   seekserve keys add NAME            a key for a client, shown once
   seekserve usage --by key           who used what, and what it cost
   seekserve doctor                   what is open, old or wrong on this machine, and how to mend it
-  seekserve reload                   keys read again, at once, by the server that runs
+  seekserve reload                   keys and tier file read again by the server that runs
   seekserve ready                    whether it serves yet; prove URL: whether a vLLM makes tokens
 
 Each command has its own --help. Settings are explained in configs/reference.yaml.

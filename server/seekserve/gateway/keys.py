@@ -1,10 +1,9 @@
 """Keys, and the ring of them that is let in. Pure: time is an argument, nothing is read or written.
 
 A key reads `sk-seek-ID-SECRET`: twelve hex digits that name it, and 256 random bits. Only the SHA-256
-of the whole is kept, which is enough for what no person chose. The ID is public: it finds the one key
-that may match in a dict, so that a check costs the same with one key and with ten thousand, and what
-is then compared, whole and in constant time, is that key's digests; for an unknown ID, a dummy's.
-A digest is never looked up itself: how long that takes could depend on what is stored.
+of the whole is kept, which is enough for what no person chose. How that digest begins, which nobody can
+choose, finds the one key that may match in a dict, so that a check costs the same with one key and with
+ten thousand; what is then compared, whole and in constant time, is its digest, else a dummy's.
 """
 
 from __future__ import annotations
