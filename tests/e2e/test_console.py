@@ -133,7 +133,10 @@ async def test_a_chat_streams_with_its_thinking_folded(browser: Browser, server:
         await expect(answer.locator("summary")).to_contain_text("Thought for")
         await expect(answer.locator(".thought")).to_be_hidden()
         await expect(answer.locator(".said")).to_contain_text("42")
-        await expect(answer).to_contain_text("tokens/s")
+        await expect(answer).to_contain_text("finish: stop")
+        longer = await say(page, "Count from 1 to 20", 3)  # a short one may come at once
+        await expect(longer.locator(".said")).to_contain_text("19, 20")
+        await expect(longer).to_contain_text("tokens/s")
         guest.quiet()
 
 
@@ -152,10 +155,11 @@ async def test_a_tool_round_trip(browser: Browser, server: Served) -> None:
         guest.quiet()
 
 
-async def say(page: Page, text: str) -> Locator:
+async def say(page: Page, text: str, place: int = 1) -> Locator:
+    """The answer, which is the turn at `place`."""
     await page.get_by_label("Message").fill(text)
     await page.keyboard.press("Enter")
-    return page.get_by_role("article").nth(1)
+    return page.get_by_role("article").nth(place)
 
 
 async def test_the_plots_move_under_load(browser: Browser, server: Served) -> None:
