@@ -15,6 +15,7 @@ from seekserve.config import read_tier
 from seekserve.engine import leftovers
 from seekserve.engine.assembly import Launching, order
 from seekserve.engine.elsewhere import PACKAGE, inbound, interface_of, network, outbound, runnable
+from seekserve.plan.command import own
 from seekserve.plan.written import written_commands
 from seekserve.settings import Listen
 from tests.support import alive, config, until
@@ -84,18 +85,23 @@ def test_what_each_node_is_ordered(tmp_path: Path) -> None:
 async def test_what_a_killed_server_left_is_ended_and_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its engine may take ten seconds to end, and the next one needs the memory."""
+    """Its engine may take ten seconds to end, and the next one needs the memory. The workers of vLLM give
+    themselves titles.
+    """
+    pytest.importorskip("setproctitle", reason="it comes with vLLM")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     gone = subprocess.Popen(["true"])  # noqa: ASYNC220
     gone.wait()
     left, mine = tmp_path / f"seekserve-{gone.pid}-x", leftovers.run_dir()
     left.mkdir()
-    sleeps = [sys.executable, "-c", "import time; time.sleep(600)"]
+    sleeps = "import setproctitle, time; setproctitle.setproctitle('VLLM::' * 90); time.sleep(600)"
     engines = [
-        subprocess.Popen(sleeps, env=os.environ | {"VLLM_RPC_BASE_PATH": str(path)})  # noqa: ASYNC220
+        subprocess.Popen([sys.executable, "-c", sleeps], env=os.environ | own(path))  # noqa: ASYNC220
         for path in (left, mine)
     ]
     try:
+        titles = [Path(f"/proc/{engine.pid}/cmdline").read_bytes for engine in engines]
+        await until(lambda: all(title()[:6] == b"VLLM::" for title in titles), "their titles")
         leftovers.sweep()
         await until(lambda: not alive(engines[0].pid), "what was left to end")
         assert alive(engines[1].pid), "that of a server that lives goes on"

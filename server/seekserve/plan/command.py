@@ -59,8 +59,10 @@ def environment(
 
 
 def own(run_dir: Path) -> dict[str, str]:
-    """Of one node: its engine's IPC sockets stay in the private `run_dir`."""
-    return {"VLLM_RPC_BASE_PATH": str(run_dir), "TMPDIR": str(run_dir)}
+    """Of one node: its engine's IPC sockets stay in the private `run_dir`. By that name what a killed server
+    left is known (`engine.leftovers`), where a process that gives itself a title does not write over it.
+    """
+    return {"VLLM_RPC_BASE_PATH": str(run_dir), "TMPDIR": str(run_dir), "SPT_NOENV": "1"}
 
 
 def shared(settings: EngineSettings, platform: Platform, limits: Limits) -> dict[str, str]:
