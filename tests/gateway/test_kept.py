@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from seekserve.dialect.chat import Chat
 from seekserve.gateway.kept import Kept
+from seekserve.gateway.sse import Tap
 
 HEAD = b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,'
 
@@ -37,3 +39,13 @@ def test_an_event_that_told_an_id_alone_is_not_passed_on() -> None:
     kept = Kept()
     assert kept.strip(event(b"{}", b"[7]") + event(b'{"content":"b"}', b"[8]")).count(b"data:") == 1
     assert kept.answer_ids == [7, 8]
+
+
+def test_quotes_one_after_another_are_kept_whole() -> None:
+    """A lesson is how an event stands around its text, which may itself end in an escaped quote."""
+    kept = Kept()
+    tap = Tap(Chat().voice(True), lambda: 0.0, kept=kept)
+    for number, said in enumerate((rb"\"", rb"\"", b"a", rb"b\"", rb"c\\", b"d", rb"\"")):
+        out = tap.feed(event(b'{"content":"' + said + b'"}', b"[%d]" % number))
+        assert out.count(b'"content":"' + said + b'"}') == 1
+    assert kept.told == '""ab"c\\d"' and kept.count == 7

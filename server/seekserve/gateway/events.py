@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-TEXT = re.compile(rb'"(?:content|reasoning|text)":\s*"([^"]+)"')
+TEXT = re.compile(rb'"(?:content|reasoning|text)":\s*"((?:[^"\\]|\\.)+)"')
 _BLANKS = re.compile(rb"\n{3,}")
 
 
