@@ -133,15 +133,19 @@ class Scribe:
             )  # or its last rows would stay behind
             self._close()
         if not self._db:
+            self._inode = self._found()  # asked before: one put in its place meanwhile is opened next time
             self._db = ledgerfile.opened(self._path, BUSY_S)
-            self._inode = self._path.stat().st_ino
         return self._db
 
     def _is_there(self) -> bool:
+        return self._inode > 0 and self._found() == self._inode
+
+    def _found(self) -> int:
+        """Which file is at the path; 0 where none is."""
         try:
-            return os.stat(self._path).st_ino == self._inode
+            return os.stat(self._path).st_ino
         except FileNotFoundError:
-            return False
+            return 0
 
     def _prune(self) -> None:
         """Removes a few of the rows that are too old, and more the next time, until there are none."""
