@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from tests.plan.vllm_parser import Vllm, running
 from tests.support import SCRATCH, FakeEngine, Gate, config, fake_engine, gateway
 
 
@@ -55,6 +56,12 @@ def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeEngine]:
     """A fake engine of the test's own, to kill."""
     with fake_engine(tmp_path_factory.mktemp("mortal")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def vllm() -> Iterator[Vllm]:
+    with running() as child:
+        yield child
 
 
 @pytest.fixture

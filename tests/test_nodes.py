@@ -140,6 +140,6 @@ def test_ranks_that_do_not_lie_evenly(args: dict[str, Flag]) -> None:
 
 
 @pytest.mark.skipif(not vllm_parser.INSTALLED, reason="vLLM is not installed")
-def test_vllm_itself_takes_what_a_written_tier_orders() -> None:
+def test_vllm_itself_takes_what_a_written_tier_orders(vllm: vllm_parser.Vllm) -> None:
     argvs = [argv for args in SIZES.values() for argv in written(args)]
-    assert vllm_parser.parse_all(argvs) == [None] * len(argvs)
+    assert list(vllm.ask(argvs).errors) == [None] * len(argvs)

@@ -361,11 +361,11 @@ def every_command(catalog: Catalog) -> dict[str, NodeCommand]:
 
 
 @pytest.mark.skipif(not vllm_parser.INSTALLED, reason="vLLM is not installed")
-def test_vllm_itself_takes_every_command_and_knows_every_name() -> None:
+def test_vllm_itself_takes_every_command_and_knows_every_name(vllm: vllm_parser.Vllm) -> None:
     asked = every_command(CATALOG)
     assert len(asked) > 1000
     env = {name for command in asked.values() for name in command.env}
-    said = vllm_parser.ask(
+    said = vllm.ask(
         [*(command.argv for command in asked.values()), ["vllm", "serve", "m", "--no-such-flag"]],
         env | GONE,
     )

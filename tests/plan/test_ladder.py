@@ -133,7 +133,9 @@ def _here(command: list[str]) -> tuple[str, ...]:
 
 
 @pytest.mark.skipif(not vllm_parser.INSTALLED, reason="no vLLM here to ask")
-def test_vllm_takes_the_command_of_every_rung_on_every_hardware() -> None:
+def test_vllm_takes_the_command_of_every_rung_on_every_hardware(
+    vllm: vllm_parser.Vllm,
+) -> None:
     commands: list[tuple[str, ...]] = []
     names: set[str] = set()
     for tier, hardware in NAMED:
@@ -144,7 +146,7 @@ def test_vllm_takes_the_command_of_every_rung_on_every_hardware() -> None:
                     commands.append(command.argv)
                     names |= command.env.keys()
     commands += rendered()
-    answers = vllm_parser.ask(commands, names)
+    answers = vllm.ask(commands, names)
     refused = {
         error: argv
         for argv, error in zip(commands, answers.errors, strict=True)

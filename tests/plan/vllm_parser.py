@@ -1,9 +1,9 @@
 """Asks the installed vLLM, in one child process, whether it understands commands and names.
 
-Importing vLLM takes about ten seconds and warns, which fails our tests; so all questions go at once.
-Run as a program it is that child: it reads questions from a file and writes answers beside it. It sees
-each argv as `vllm` would: the same parser, the same checks before a model is loaded, the same engine
-arguments. It loads no model and asks no network.
+Importing vLLM takes about ten seconds and warns, which fails our tests; so all questions go to one child.
+Run as a program it is that child: it answers each line of its input with one. It sees each argv as `vllm`
+would: the same parser, the same checks before a model is loaded, the same engine arguments. It loads no
+model and asks no network.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -36,52 +37,51 @@ class Answers:
     version: str
 
 
-def ask(argvs: Sequence[Sequence[str]], env_names: Iterable[str] = ()) -> Answers:
-    """One child for all of it. Commands that are not vLLM's (`ray start`) are none of its business."""
-    with tempfile.TemporaryDirectory() as folder:
-        questions = Path(folder) / "questions.json"
-        env = sorted(set(env_names))
-        questions.write_text(json.dumps({"argvs": [list(a) for a in argvs], "env": env}))
+@dataclass(frozen=True)
+class Vllm:
+    """The child, and the file with what it complains of."""
+
+    process: subprocess.Popen[str]
+    said: Path
+
+    def ask(self, argvs: Sequence[Sequence[str]], env_names: Iterable[str] = ()) -> Answers:
+        """Commands that are not vLLM's (`ray start`) are none of its business."""
+        assert self.process.stdin and self.process.stdout
+        asked = {"argvs": [list(argv) for argv in argvs], "env": sorted(set(env_names))}
+        print(json.dumps(asked), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        assert line, self.said.read_text()[-2000:]
+        found = json.loads(line)
+        names = {key: frozenset(value) for key, value in found["names"].items()}
+        return Answers(tuple(found["errors"]), version=found["version"], **names)
+
+
+@contextmanager
+def running() -> Iterator[Vllm]:
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "said").open("w") as said:
         # The CPU platform parses every platform's flags, and needs no accelerator to be there.
-        child = {**os.environ, "VLLM_TARGET_DEVICE": "cpu", "PYTHONWARNINGS": "ignore"}
-        child.pop("HF_HUB_OFFLINE", None)  # with it vLLM looks for the model's files already here
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__)), str(questions)],
-            env=child,
-            capture_output=True,
-            text=True,
-            timeout=200,
-        )
-        answers = questions.with_suffix(".answers")
-        assert answers.exists(), done.stderr[-2000:]
-        found = json.loads(answers.read_text())
-    names = {key: frozenset(value) for key, value in found["names"].items()}
-    return Answers(tuple(found["errors"]), version=found["version"], **names)
+        env = {**os.environ, "VLLM_TARGET_DEVICE": "cpu", "PYTHONWARNINGS": "ignore"}
+        env.pop("HF_HUB_OFFLINE", None)  # with it vLLM looks for the model's files already here
+        words = [sys.executable, str(Path(__file__))]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(words, env=env, stderr=said, text=True, **pipes) as process:
+            yield Vllm(process, Path(said.name))
 
 
-def parse_all(argvs: Sequence[Sequence[str]]) -> list[str | None]:
-    """For each command None, or why vLLM refuses it."""
-    return list(ask(argvs).errors)
-
-
-def unknown_env(names: Iterable[str]) -> set[str]:
-    """Those that begin with VLLM_ and that the installed vLLM does not read."""
-    return set(ask([], names).unknown_env)
-
-
-def _child(questions: Path) -> None:
+def _child() -> None:
     import importlib.metadata
 
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # vLLM prints
     from seekserve.engine import vllm_cpu
 
-    asked = json.loads(questions.read_text())
     vllm_cpu.patch()  # as our own entry does
-    answers = {
-        "errors": _errors(asked["argvs"]),
-        "names": _names(asked["env"]),
-        "version": importlib.metadata.version("vllm"),
-    }
-    questions.with_suffix(".answers").write_text(json.dumps(answers))
+    version = importlib.metadata.version("vllm")
+    for line in sys.stdin:
+        asked = json.loads(line)
+        errors, names = _errors(asked["argvs"]), _names(asked["env"])
+        told = {"errors": errors, "names": names, "version": version}
+        print(json.dumps(told), file=answers, flush=True)
 
 
 def _names(env: list[str]) -> dict[str, list[str]]:
@@ -166,4 +166,4 @@ def _literals(annotation: Any) -> set[str]:
 
 
 if __name__ == "__main__":
-    _child(Path(sys.argv[1]))
+    _child()

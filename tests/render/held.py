@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 from kubernetes_validate.utils import schema_contents
 from referencing import Registry, Resource
@@ -76,10 +75,12 @@ def _asked(one: dict[str, Any]) -> Any:
 
 @functools.cache
 def validator(kind: str, version: str) -> Any:
+    from jsonschema import Draft202012Validator  # slow to load, and every worker collects this file
+
     if not version:
-        return jsonschema.Draft202012Validator(json.loads((SCHEMAS / f"{kind}.json").read_text()))
+        return Draft202012Validator(json.loads((SCHEMAS / f"{kind}.json").read_text()))
     schema = schema_contents(f"{FOLDER}/{kind}-{version}.json", VERSION)
-    return jsonschema.Draft202012Validator(schema, registry=_definitions())
+    return Draft202012Validator(schema, registry=_definitions())
 
 
 @functools.cache

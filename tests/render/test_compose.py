@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from typer.testing import CliRunner
 
@@ -100,7 +99,9 @@ def test_without_a_variable_that_must_be_set_it_is_named() -> None:
 
 
 def test_the_schema_of_the_specification_takes_every_file() -> None:
-    validator = jsonschema.Draft201909Validator(json.loads((SCHEMAS / "compose.json").read_text()))
+    from jsonschema import Draft201909Validator
+
+    validator = Draft201909Validator(json.loads((SCHEMAS / "compose.json").read_text()))
     for name in files():
         spec = dict(parsed(made()[f"compose/{name}"])[0])
         assert spec.pop("name") == "seekserve"  # younger than the schema

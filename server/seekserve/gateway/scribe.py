@@ -133,7 +133,9 @@ class Scribe:
             )  # or its last rows would stay behind
             self._close()
         if not self._db:
-            self._inode = self._found()  # asked before: one put in its place meanwhile is opened next time
+            self._inode = (
+                self._found()
+            )  # asked before: one put in its place meanwhile is opened next time
             self._db = ledgerfile.opened(self._path, BUSY_S)
         return self._db
 
