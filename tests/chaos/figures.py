@@ -68,9 +68,10 @@ async def killed(at: Stage, thinking: bool) -> list[Figure]:
     pauses = [pause_s(record) for record in broken]
     p95, usual = share(pauses, 0.95), share([pause_s(record) for record in whole], 0.95)
     mode = f"thinking {'on' if thinking else 'off'}: {on:.0f} continued, {again:.0f} begun again"
+    enough = on >= CONTINUED
     bar, paused = f"<= {PAUSE_BAR_S:.0f} s", f"{p95:.2f} s (unbroken: {usual:.2f})"
     return [
-        Figure(f"kill -9, 32 streams, {mode}; ended normally", "32", f"{ends}", ends == 32 and on >= CONTINUED),
+        Figure(f"kill -9, 32 streams, {mode}; ended normally", "32", f"{ends}", ends == 32 and enough),
         Figure("  text, usage as unbroken", "32, 32", f"{same}, {counted}", same == counted == 32),
         Figure("  pause p95", bar, paused, p95 <= PAUSE_BAR_S),
     ]  # fmt: skip
