@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from tests.support import FakeEngine, config, gateway, until
+import pytest
+
+from tests.support import FakeEngine, Gate, config, gateway, until
 
 
 async def test_a_full_house_still_counts(engine: FakeEngine) -> None:
@@ -38,3 +41,13 @@ async def test_counts_have_a_line_of_their_own(engine: FakeEngine) -> None:
             count.cancel()
         await asyncio.gather(*counts, return_exceptions=True)
         await until(lambda: engine.running == 0)
+
+
+@pytest.mark.parametrize("odd", [[1], "x", {}, -5, 1e300])
+async def test_what_shapes_an_answer_alone_is_no_field_of_a_count(gate: Gate, odd: Any) -> None:
+    names = ("max_tokens", "temperature", "top_p", "top_k", "stop_sequences")
+    asked = {"model": "fake", "messages": [{"role": "user", "content": "hello"}]}
+    told = await gate.client.post(
+        "/v1/messages/count_tokens", json=asked | dict.fromkeys(names, odd)
+    )
+    assert (told.status_code, told.json()) == (200, {"input_tokens": 5})

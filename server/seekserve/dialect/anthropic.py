@@ -72,8 +72,10 @@ def to_engine(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
 
 
 def to_count(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
-    """A checked count_tokens request -> the engine's /tokenize request."""
-    asked = to_engine(given, terms)
+    """A checked count_tokens request -> the engine's /tokenize request. What shapes an answer alone is none
+    of its fields, and was not checked.
+    """
+    asked = to_engine({name: given[name] for name in given if name not in _SAME}, terms)
     return {name: asked[name] for name in _TOKENIZE if name in asked}
 
 

@@ -31,7 +31,7 @@ from seekserve.gateway.kept import Kept, span, without
 MAX_EVENT = 4 * 1024 * 1024
 
 _TELLING = (b'"usage"', b'"finish_reason":"', b'"finish_reason": "', b'"error"', b"[DONE]")
-_FINISH = re.compile(rb'"finish_reason":\s*"(\w+)"')
+_FINISH = re.compile(rb'"finish_reason": ?"(\w+)"')
 _MARK = b"\x1f"  # JSON escapes control characters, so no event holds it
 _NEVER = os.urandom(32)  # nor does any read begin with this, whatever an engine sends
 _LESSONS = 64
