@@ -60,7 +60,7 @@ class Answer:
         self.plain = {"/tokenize": "tokens", "/detokenize": "text"}.get(path, "")
         if path.endswith("/embeddings"):
             self.plain = "vectors"
-        told = "" if self.plain == "vectors" else body.get("prompt", body.get("input"))
+        told: Any = "" if self.plain == "vectors" else body.get("prompt", body.get("input"))
         said = body["messages"][-1].get("content") if "messages" in body else told
         self.stepped = isinstance(said, list) and all(isinstance(token, int) for token in said)
         self.ids = list(said) if self.stepped else []

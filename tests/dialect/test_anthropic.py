@@ -262,7 +262,13 @@ def call(number: int, arguments: str) -> dict[str, Any]:
 
 
 def test_a_whole_answer() -> None:
-    calls = [call(0, '{"a":[1]}'), call(1, ""), call(2, '{"cut'), call(3, "[1]")]
+    calls = [
+        call(0, '{"a":[1]}'),
+        call(1, ""),
+        call(2, '{"cut'),
+        call(3, "[1]"),
+        call(4, '{"x":1e999}'),
+    ]
     told = answered({"reasoning": "r", "content": "c", "tool_calls": calls}, "tool_calls")
     signed = told["content"][0].pop("signature")
     assert signed
@@ -278,6 +284,12 @@ def test_a_whole_answer() -> None:
             {"type": "tool_use", "id": "t1", "name": "f1", "input": {}},
             {"type": "tool_use", "id": "t2", "name": "f2", "input": {"INVALID_JSON": '{"cut'}},
             {"type": "tool_use", "id": "t3", "name": "f3", "input": {"INVALID_JSON": "[1]"}},
+            {
+                "type": "tool_use",
+                "id": "t4",
+                "name": "f4",
+                "input": {"INVALID_JSON": '{"x":1e999}'},
+            },
         ],
         "stop_reason": "tool_use",
         "stop_sequence": None,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seekserve.engine.address import Address
-from seekserve.errors import EngineBroke, HungUp
+from seekserve.errors import EngineBroke, EngineLost, HungUp
 from seekserve.gateway.connection import HIGH_WATER, Connection, Poured
 from seekserve.gateway.upstream import Upstream
 from tests.support import until
@@ -262,6 +262,26 @@ async def test_an_idle_connection_that_hung_up_while_we_wrote_is_told_apart(tmp_
             assert await connection.head()
             assert not connection.reused
             assert await whole(connection) == b"ok"
+
+
+async def test_one_that_was_severed_is_no_idle_connection_that_hung_up(tmp_path: Path) -> None:
+    """Its request is the lost engine's, to be sent to another: it would only be sent there again."""
+    asked = 0
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            writer.write(OK)
+
+    async with peer(tmp_path, talk) as scripted, upstream() as up:
+        assert await ask(up, scripted.address) == (200, b"ok")
+        running = asyncio.create_task(ask(up, scripted.address))
+        await until(lambda: asked == 2)
+        up.sever(scripted.address)
+        with pytest.raises(EngineLost):
+            await running
+        assert scripted.connections == 1
 
 
 @pytest.mark.parametrize("hint", [b"100 Continue", b"103 Early Hints\r\nlink: x"])

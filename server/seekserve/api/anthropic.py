@@ -74,7 +74,9 @@ def _check(asked: Body, limits: Limits) -> None:
         "stop_sequences": limits.stop_strings,
     }
     for name, cap in caps.items():
-        given = len(getattr(asked, name, None) or ())
+        if name not in type(asked).model_fields:  # nobody has looked at it, and nobody will
+            continue
+        given = len(getattr(asked, name) or ())
         if given > cap:
             raise BadRequest(f"{name} is {given}; at most {cap} here.", param=name)
 

@@ -108,11 +108,12 @@ def _tool_use(call: dict[str, Any]) -> dict[str, Any]:
 def _input(arguments: Any) -> Any:
     """A call's arguments as the object Anthropic has there.
 
-    What is no JSON object, such as a call cut by max_tokens, is kept under the name that Anthropic
-    recommends for handing such input back.
+    What is no JSON object, such as a call cut by max_tokens or one with NaN in it, is kept under the name
+    that Anthropic recommends for handing such input back.
     """
     try:
         parsed = json.loads(arguments) if arguments else {}
+        json.dumps(parsed, allow_nan=False)
     except (ValueError, TypeError, RecursionError):
         parsed = arguments
     return parsed if isinstance(parsed, dict) else {"INVALID_JSON": arguments}

@@ -67,6 +67,9 @@ class Upstream:
     def sever(self, address: Address) -> None:
         """Ends every exchange with an engine that is found not to work: what it held goes elsewhere."""
         for connection in (*self._busy.get(address, ()), *self._idle.pop(address, ())):
+            connection.reused = (
+                False  # its end is the engine's, not that of a connection gone stale
+            )
             connection.close()
 
     def close(self) -> None:
