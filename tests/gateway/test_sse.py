@@ -126,6 +126,19 @@ def test_an_error_event_ends_it_after_what_came_before(said: Any) -> None:
     assert len(one.broke.message) < 400
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_an_error_in_the_place_of_the_first_token_says_nothing_to_the_client(cut: bool) -> None:
+    """So the request may begin anew elsewhere, as if this engine had not been asked."""
+    one = tap()
+    opening = event(delta({"role": "assistant", "content": ""}))
+    error = event({"error": {"message": "the step failed", "code": 500}})
+    assert b"".join(map(one.feed, [opening, error] if cut else [opening + error])) == b""
+    assert isinstance(one.broke, EngineBroke) and not one.said
+    one.broke = None
+    one.restart(lambda: None)
+    assert one.feed(stream()) == whole(stream())[0]
+
+
 @pytest.mark.parametrize(
     "done", [b"data: [DONE]\n\n", b"data:[DONE]\n\n", b"data: [DONE] \r\n\r\n"]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -41,6 +42,20 @@ def has_token(whole: bytes) -> bool:
         b"data:" in event and (b'"role":' not in event or TEXT.search(event) is not None)
         for event in whole.split(b"\n\n")
     )
+
+
+def opening_error(whole: bytes) -> Any:
+    """The error that an engine tells in the place of its first token; None where it tells none."""
+    if b'"error"' not in whole:
+        return None
+    said = (
+        event for event in whole.split(b"\n\n") if b"data:" in event and b'"role":' not in event
+    )
+    try:
+        told = json.loads(next(said, b"").removeprefix(b"data:"))
+    except ValueError:
+        return None
+    return told.get("error") if isinstance(told, dict) else None
 
 
 def error_text(error: Any) -> str:

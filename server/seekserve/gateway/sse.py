@@ -23,6 +23,7 @@ from seekserve.gateway.events import (
     error_text,
     first_event,
     has_token,
+    opening_error,
     well_formed,
     without_blanks,
 )
@@ -118,6 +119,9 @@ class Tap:
         whole = before + new
         if not has_token(new) and len(whole) < MAX_EVENT:
             self._opening = whole
+            return b""
+        if error := opening_error(new):
+            self._break(error)
             return b""
         self._opening = None
         self.first_at = self.first_at or self._clock()
@@ -230,10 +234,12 @@ class Tap:
             return b""
         if told.get("error"):
             self._head = _NEVER
-            said = error_text(told["error"])
-            self.broke = EngineBroke(f"The engine reported an error mid-answer: {said}")
+            self._break(told["error"])
             return b""
         if not told.get("usage"):  # a text that is one of these words: told as every other delta is
             return self._voice.events(event + b"\n\n")
         self.usage = told["usage"]
         return self._voice.event(told)
+
+    def _break(self, error: Any) -> None:
+        self.broke = EngineBroke(f"The engine reported an error mid-answer: {error_text(error)}")
