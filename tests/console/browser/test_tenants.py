@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.browsing import new_key, taken_key
+from tests.browsing import new_key, stays, taken_key
 from tests.console.browser.conftest import House
 from tests.console.browser.test_views import OVER
 from tests.console.doors import bearer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+PLAIN = "Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined })"
+"""As over HTTP from another machine, where a page has no clipboard."""
 CHAT = {"model": "fake", "messages": [{"role": "user", "content": "hello"}]}
 
 
@@ -48,6 +50,35 @@ async def test_a_key_is_made_used_rotated_and_revoked(fresh: House) -> None:
         await page.keyboard.press("Enter")
         await expect(row).to_contain_text("revoked")
         assert await asked(fresh, second) == 401
+        guest.quiet()
+
+
+async def test_a_key_is_safe_once_it_was_copied_and_not_before(fresh: House) -> None:
+    async with fresh.operator() as guest:
+        await guest.context.add_init_script(PLAIN)
+        page = await guest.open("tenants")
+        name = page.get_by_role("dialog").get_by_label("Name")
+        await page.get_by_role("button", name="New key").click()
+        await name.fill("team-a")
+        await page.keyboard.press("Enter")
+        place = page.get_by_label("The key", exact=True)
+        await expect(place).to_contain_text("sk-seek-")
+        text = await place.inner_text()
+
+        await page.evaluate("document.execCommand = () => false")
+        await page.get_by_role("button", name="Copy").click()
+        await expect(page.get_by_role("button", name="Select it")).to_be_visible()
+        await stays(page, place, text)
+
+        await page.evaluate("delete document.execCommand")
+        await page.get_by_role("button", name="Copy").click()
+        await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(page.locator("dialog")).to_have_count(0)
+        await page.get_by_role("button", name="New key").click()
+        await name.focus()
+        await page.keyboard.press("Control+V")
+        await expect(name).to_have_value(text)
         guest.quiet()
 
 

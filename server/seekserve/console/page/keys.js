@@ -151,14 +151,18 @@ export function revoking(key, { post, made }) {
 export function shownOnce(told) {
   const text = h("pre", { class: "secret", tabindex: 0, "aria-label": "The key" }, told.key);
   let safe = false;
+  const stay = (event) => !safe && (event.type === "cancel" || event.key === "Escape") && event.preventDefault();
   const node = dialog(`The key of ${told.name}`, (close) => [
     h("p", { class: "warn" }, "This is shown once. Copy it now: only its digest is kept, and nobody can show it again."),
     text,
-    h("div", { class: "row" }, copying("Copy", () => {
+    h("div", { class: "row" }, copying("Copy", () => told.key, { class: "main" }, () => {
       safe = true;
-      return told.key;
-    }, { class: "main" }), button("I have it", close)),
+    }), button("I have it", close)),
   ]);
-  node.addEventListener("cancel", (event) => !safe && event.preventDefault());
-  node.addEventListener("close", () => say(text, ""));
+  node.addEventListener("cancel", stay);
+  document.addEventListener("keydown", stay); // Chromium lets a dialog refuse to be cancelled only now and then
+  node.addEventListener("close", () => {
+    document.removeEventListener("keydown", stay);
+    say(text, "");
+  });
 }
