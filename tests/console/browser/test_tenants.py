@@ -82,6 +82,22 @@ async def test_a_key_is_safe_once_it_was_copied_and_not_before(fresh: House) -> 
         guest.quiet()
 
 
+async def test_a_key_of_a_class_that_is_gone_gets_the_default(fresh: House) -> None:
+    async with fresh.operator() as guest:
+        own = bearer(fresh.doors.own)
+        asked = {"name": "team-g", "class": "gold"}
+        await fresh.doors.api.post("/console/api/keys", json=asked, headers=own)
+        page = await guest.open("tenants")
+        row = page.get_by_role("row").filter(has_text="team-g")
+        await page.get_by_role("button", name="Edit team-g").click()
+        kind = page.get_by_role("dialog").get_by_label("Class")
+        await expect(kind.locator("option:checked")).to_contain_text("gold, which this tier")
+        await kind.select_option("")
+        await page.get_by_role("button", name="Change it").click()
+        await expect(row.locator("[data-name=Class]")).to_have_text("default")
+        guest.quiet()
+
+
 async def test_a_hostile_name_is_refused_in_words(house: House) -> None:
     async with house.operator() as guest:
         page = await guest.open("tenants")

@@ -79,7 +79,9 @@ function asking(title, words, parts, send, danger = false) {
 
 /** What a key may have, as `key` has it: the form's parts, and `told()`, what they say now; null is no limit. */
 function fields(state, key = {}) {
-  const kind = choice([["", `the default: ${state.default_class}`], ...state.classes.map((one) => [one.name, one.name])]);
+  const there = state.classes.map((one) => [one.name, one.name]);
+  const gone = key.class && there.every(([name]) => name !== key.class) ? [[key.class, `${key.class}, which this tier does not have`]] : [];
+  const kind = choice([["", `the default: ${state.default_class}`], ...there, ...gone]);
   const scope = choice([["client", "client: may use the API"], ["operator", "operator: may also change this Console's keys"]]);
   const models = [...new Set([...state.models.map((one) => one.id), ...key.models ?? []])].map((id) => [id, h("input", { type: "checkbox" })]);
   const numbers = LIMITS.map(([field, words, more]) => [field, words, h("input", { type: "number", min: 1, step: 1, placeholder: "no limit", value: key[field] ?? null, ...more })]);
