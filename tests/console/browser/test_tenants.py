@@ -98,6 +98,25 @@ async def test_a_key_of_a_class_that_is_gone_gets_the_default(fresh: House) -> N
         guest.quiet()
 
 
+async def test_a_keys_last_day_is_shown_as_it_was_said(fresh: House) -> None:
+    async with fresh.operator() as guest:
+        own, last = bearer(fresh.doors.own), {}
+        for name, expires in (("by-day", "2099-01-31"), ("by-time", "30d")):
+            asked = {"name": name, "expires": expires}
+            made = await fresh.doors.api.post("/console/api/keys", json=asked, headers=own)
+            last[name] = made.json()["expires_at"]
+        assert last["by-day"] == "2099-02-01T00:00:00Z"
+        page = await guest.open("tenants")
+        for name, day in (("by-day", "2099-01-31"), ("by-time", last["by-time"][:10])):
+            await page.get_by_role("button", name=f"Edit {name}").click()
+            await expect(page.get_by_role("dialog").get_by_label("Expires")).to_have_value(day)
+            await page.get_by_role("button", name="Change it").click()
+            await expect(page.locator("dialog")).to_have_count(0)
+        told = (await fresh.doors.api.get("/console/api/keys", headers=own)).json()["keys"]
+        assert {key["name"]: key["expires_at"] for key in told} == last
+        guest.quiet()
+
+
 async def test_a_hostile_name_is_refused_in_words(house: House) -> None:
     async with house.operator() as guest:
         page = await guest.open("tenants")

@@ -85,7 +85,8 @@ function fields(state, key = {}) {
   const scope = choice([["client", "client: may use the API"], ["operator", "operator: may also change this Console's keys"]]);
   const models = [...new Set([...state.models.map((one) => one.id), ...key.models ?? []])].map((id) => [id, h("input", { type: "checkbox" })]);
   const numbers = LIMITS.map(([field, words, more]) => [field, words, h("input", { type: "number", min: 1, step: 1, placeholder: "no limit", value: key[field] ?? null, ...more })]);
-  const expires = h("input", { autocomplete: "off", placeholder: "never", value: key.expires_at?.slice(0, 10) ?? null });
+  const last = key.expires_at ? new Date(Date.parse(key.expires_at) - 1).toISOString().slice(0, 10) : null; // midnight ends the day before
+  const expires = h("input", { autocomplete: "off", placeholder: "never", value: last });
   kind.value = key.class ?? "";
   scope.value = key.scope ?? "client";
   for (const [id, field] of models) field.checked = Boolean(key.models?.includes(id));
