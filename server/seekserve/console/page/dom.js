@@ -49,23 +49,25 @@ export function button(words, press, props = {}) {
   return made;
 }
 
-/** A button that copies what `text()` says, and says that it has. */
-export function copying(words, text, props = {}) {
+/** A button that copies what `text()` says, and says that it has; `kept()` is called once it has. */
+export function copying(words, text, props = {}, kept = () => {}) {
   return button(words, async (made) => {
-    const done = await copied(text());
+    const done = await copied(text(), made.closest("dialog") ?? document.body);
+    if (done) kept();
     say(made, done ? "Copied" : "Select it and press Ctrl-C");
     setTimeout(() => say(made, words), 1500);
   }, { class: "quiet", ...props });
 }
 
-/** Outside of localhost and TLS a browser has no clipboard for pages: the old way then. */
-async function copied(text) {
+/** Outside of localhost and TLS a browser has no clipboard for pages: the old way then, `inside` what
+ * may have the focus: beside an open dialog nothing is copied, and the browser says that it was. */
+async function copied(text, inside) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
     const area = h("textarea", { class: "unseen", value: text, "aria-hidden": "true" });
-    document.body.append(area);
+    inside.append(area);
     area.select();
     const done = document.execCommand("copy");
     area.remove();

@@ -79,11 +79,14 @@ function asking(title, words, parts, send, danger = false) {
 
 /** What a key may have, as `key` has it: the form's parts, and `told()`, what they say now; null is no limit. */
 function fields(state, key = {}) {
-  const kind = choice([["", `the default: ${state.default_class}`], ...state.classes.map((one) => [one.name, one.name])]);
+  const there = state.classes.map((one) => [one.name, one.name]);
+  const gone = key.class && there.every(([name]) => name !== key.class) ? [[key.class, `${key.class}, which this tier does not have`]] : [];
+  const kind = choice([["", `the default: ${state.default_class}`], ...there, ...gone]);
   const scope = choice([["client", "client: may use the API"], ["operator", "operator: may also change this Console's keys"]]);
   const models = [...new Set([...state.models.map((one) => one.id), ...key.models ?? []])].map((id) => [id, h("input", { type: "checkbox" })]);
   const numbers = LIMITS.map(([field, words, more]) => [field, words, h("input", { type: "number", min: 1, step: 1, placeholder: "no limit", value: key[field] ?? null, ...more })]);
-  const expires = h("input", { autocomplete: "off", placeholder: "never", value: key.expires_at?.slice(0, 10) ?? null });
+  const last = key.expires_at ? new Date(Date.parse(key.expires_at) - 1).toISOString().slice(0, 10) : null; // midnight ends the day before
+  const expires = h("input", { autocomplete: "off", placeholder: "never", value: last });
   kind.value = key.class ?? "";
   scope.value = key.scope ?? "client";
   for (const [id, field] of models) field.checked = Boolean(key.models?.includes(id));
@@ -151,14 +154,18 @@ export function revoking(key, { post, made }) {
 export function shownOnce(told) {
   const text = h("pre", { class: "secret", tabindex: 0, "aria-label": "The key" }, told.key);
   let safe = false;
+  const stay = (event) => !safe && (event.type === "cancel" || event.key === "Escape") && event.preventDefault();
   const node = dialog(`The key of ${told.name}`, (close) => [
     h("p", { class: "warn" }, "This is shown once. Copy it now: only its digest is kept, and nobody can show it again."),
     text,
-    h("div", { class: "row" }, copying("Copy", () => {
+    h("div", { class: "row" }, copying("Copy", () => told.key, { class: "main" }, () => {
       safe = true;
-      return told.key;
-    }, { class: "main" }), button("I have it", close)),
+    }), button("I have it", close)),
   ]);
-  node.addEventListener("cancel", (event) => !safe && event.preventDefault());
-  node.addEventListener("close", () => say(text, ""));
+  node.addEventListener("cancel", stay);
+  document.addEventListener("keydown", stay); // Chromium lets a dialog refuse to be cancelled only now and then
+  node.addEventListener("close", () => {
+    document.removeEventListener("keydown", stay);
+    say(text, "");
+  });
 }

@@ -5,6 +5,7 @@ import * as api from "./api.js";
 
 const MOST = 900;
 const MOST_EVENTS = 200;
+const LATE_S = 5; // a tick further behind the last is no late one: the server's clock was set back
 
 export class Store {
   constructor() {
@@ -110,7 +111,13 @@ export class Store {
 
   add({ at, values, engines }) {
     if (this.state) this.state.engines = engines;
-    if (this.times.length && at <= this.times.at(-1)) return;
+    const behind = (this.times.at(-1) ?? 0) - at;
+    if (behind > LATE_S) {
+      this.times = [];
+      this.series = new Map();
+      this.recall();
+    } else if (behind >= 0) return;
+    this.offset = at - Date.now() / 1000;
     for (const name of Object.keys(values)) {
       if (!this.series.has(name)) this.series.set(name, this.times.map(() => null));
     }
