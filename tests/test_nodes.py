@@ -139,6 +139,13 @@ def test_ranks_that_do_not_lie_evenly(args: dict[str, Flag]) -> None:
         written(args)
 
 
+def test_a_rank_that_spans_nodes_spans_as_many_as_the_others() -> None:
+    """Two ranks of twelve over three nodes: vLLM raises a ValueError in ParallelConfig."""
+    args = SIZES["pp over nodes"] | {"pipeline-parallel-size": 3, "data-parallel-size": 2}
+    with pytest.raises(ConfigError, match="24 ranks, which do not lie evenly over 3 nodes"):
+        written(args, 3)
+
+
 @pytest.mark.skipif(not vllm_parser.INSTALLED, reason="vLLM is not installed")
 def test_vllm_itself_takes_what_a_written_tier_orders(vllm: vllm_parser.Vllm) -> None:
     argvs = [argv for args in SIZES.values() for argv in written(args)]

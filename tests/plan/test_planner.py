@@ -54,6 +54,41 @@ def test_fp8_cache_for_mla_is_refused_below_ada() -> None:
         planned("a100-80g:8", "deepseek-r1", Wish(kv_cache_dtype="fp8"), nodes=2)
 
 
+@pytest.mark.parametrize(
+    ("gpu", "model", "dtype"),
+    [
+        ("a100-80g", "r1-distill-qwen-7b", "float32"),
+        ("t4", "r1-distill-qwen-1.5b", "nvfp4"),
+        ("mi300x", "r1-distill-qwen-7b", "nvfp4"),
+        ("h200:8", "deepseek-r1", "nvfp4"),
+        ("b200:8", "deepseek-r1", "nvfp4"),
+        ("h200:8", "deepseek-v3.2", "nvfp4_ds_mla"),
+    ],
+)
+def test_a_cache_that_vllm_does_not_keep_there_is_refused(gpu: str, model: str, dtype: str) -> None:
+    with pytest.raises(Impossible, match=f"vLLM .* KV cache in {dtype}|no {dtype} KV cache"):
+        planned(gpu, model, Wish(kv_cache_dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    ("gpu", "model", "dtype"),
+    [
+        ("a100-80g", "r1-distill-qwen-7b", "nvfp4"),
+        ("b200:8", "r1-distill-qwen-7b", "nvfp4"),
+        ("b200:8", "deepseek-v3.2", "nvfp4_ds_mla"),
+    ],
+)
+def test_an_nvfp4_cache_where_vllm_reads_it(gpu: str, model: str, dtype: str) -> None:
+    assert planned(gpu, model, Wish(kv_cache_dtype=dtype)).verdict == "fits"
+
+
+def test_a_cache_in_bf16_has_vllms_own_name() -> None:
+    found = planned("h100-80g", "r1-distill-qwen-7b", Wish(kv_cache_dtype="bf16"))
+    assert found.kv_cache_dtype == "bfloat16"
+    argv = found.commands[0].argv
+    assert argv[argv.index("--kv-cache-dtype") + 1] == "bfloat16"
+
+
 def test_mla_context_does_not_grow_with_tp() -> None:
     def tokens(tp: int) -> float:
         wish = Wish(weights="awq", tp=tp, max_model_len=8192)

@@ -50,7 +50,7 @@ class _Tips:
         if self._answer.verdict == "tight":
             yield from self._surer()
         yield from self._throughput()
-        if self._cluster.nodes > 1:
+        if self._answer.layout.nodes > 1:
             yield (
                 "On each node set NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME to the fast network's "
                 "interface; MASTER_ADDR in the commands stands for node 0's address on it."

@@ -80,6 +80,10 @@ def unfit_format(form: Format, kernels: Kernels, cluster: Cluster) -> str:
 
 def unfit_kv(shape: Shape, dtype: str, kernels: Kernels, cluster: Cluster) -> str:
     """Why the KV cache cannot be kept in `dtype` there."""
+    if dtype == "float32":
+        return "vLLM keeps no KV cache in float32: its plain types are bfloat16 and float16."
+    if dtype.startswith("nvfp4"):
+        return _unfit_nvfp4(shape, dtype, kernels, cluster)
     if shape.attention == "csa" or not dtype.startswith("fp8"):
         return ""
     can = kernels.fp8_kv_gqa if shape.attention == "gqa" else kernels.fp8_kv_mla
@@ -87,6 +91,20 @@ def unfit_kv(shape: Shape, dtype: str, kernels: Kernels, cluster: Cluster) -> st
         return ""
     what = "" if shape.attention == "gqa" else f" with {MLA_TALK}"
     return f"An FP8 KV cache{what} needs newer silicon than {cluster.accelerator.arch}."
+
+
+def _unfit_nvfp4(shape: Shape, dtype: str, kernels: Kernels, cluster: Cluster) -> str:
+    """FLASHMLA_SPARSE reads nvfp4_ds_mla on SM 10.x alone; forks do elsewhere, for V4. FLASHINFER alone
+    reads plain nvfp4, where it reads FP8, and not with MLA (vLLM 0.32, config/vllm.py).
+    """
+    arch = cluster.accelerator.arch
+    if shape.attention == "csa" or (dtype == "nvfp4_ds_mla" and arch in ("sm100", "sm103")):
+        return ""
+    if shape.attention != "gqa" and dtype != "nvfp4_ds_mla":
+        return f"vLLM keeps no {dtype} KV cache with {MLA_TALK}."
+    if dtype != "nvfp4_ds_mla" and cluster.platform.id == "cuda" and kernels.fp8_kv_gqa:
+        return ""
+    return f"vLLM has no kernel for a KV cache in {dtype} on {arch}."
 
 
 def indivisible(shape: Shape, form: Format, layout: Layout) -> str:

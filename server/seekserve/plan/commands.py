@@ -140,7 +140,7 @@ def place(layout: Layout, node: int, master: str) -> dict[str, Flag]:
     if layout.nodes == 1:
         return {}
     headless: dict[str, Flag] = {"headless": True} if node else {}
-    here = layout.gpus // layout.nodes // (layout.tp * layout.pp)
+    here = layout.dp_here
     if layout.dp == 1 or not here:
         place: dict[str, Flag] = {"nnodes": layout.nodes, "node-rank": node, "master-addr": master}
         return place | headless
@@ -155,10 +155,9 @@ def place(layout: Layout, node: int, master: str) -> dict[str, Flag]:
 def _ray(layout: Layout) -> dict[str, Flag]:
     """Ray places the workers itself: one command, on the head. Its DP ranks take that node's address."""
     flags: dict[str, Flag] = {"distributed-executor-backend": "ray"}
-    here = layout.gpus // layout.nodes // (layout.tp * layout.pp)
     if layout.dp > 1:
         flags |= {"data-parallel-backend": "ray"}
-        flags |= {"data-parallel-size-local": here} if here else {}
+        flags |= {"data-parallel-size-local": layout.dp_here} if layout.dp_here else {}
     return flags
 
 

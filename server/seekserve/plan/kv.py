@@ -16,7 +16,7 @@ from seekserve.plan.layout import Layout
 from seekserve.plan.shape import Compressed, Shape
 from seekserve.plan.window import Window
 
-BYTES = {"auto": 2.0, "bf16": 2.0, "bfloat16": 2.0, "float16": 2.0, "float32": 4.0}
+BYTES = {"auto": 2.0, "bfloat16": 2.0, "float16": 2.0, "float32": 4.0}
 ONE_BYTE = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "int8_per_token_head", "fp8_per_token_head")
 PACKED = ("fp8", "fp8_e4m3", "fp8_ds_mla", "nvfp4_ds_mla", "auto")
 # One sparse-MLA record: 512 FP8 values, 64 BF16 rope values, 4 scales (V3.2); V4's is 448 + 128 + 8.

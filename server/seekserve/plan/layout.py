@@ -25,6 +25,19 @@ class Layout:
         return self.tp * self.pp * self.dp
 
     @property
+    def dp_here(self) -> int:
+        """Data-parallel ranks that lie whole on each node; 0 where one spans several."""
+        return self.gpus // self.nodes // (self.tp * self.pp)
+
+    @property
+    def even(self) -> bool:
+        """Whether vLLM can share the ranks out: to each node as many whole DP ranks, or to each DP rank
+        as many whole nodes (config/parallel.py, nnodes_within_dp).
+        """
+        whole = self.dp % self.nodes == 0
+        return whole or (self.nodes % self.dp == 0 and self.gpus % self.nodes == 0)
+
+    @property
     def words(self) -> str:
         """Such as "TP 8 x PP 2"; "" for one device."""
         sizes = (("TP", self.tp), ("PP", self.pp), ("DP", self.dp))

@@ -16,17 +16,29 @@ def layouts(subject: Subject, cluster: Cluster, wish: Wish, form: Format) -> lis
     asked = wish.tp, wish.pp, wish.dp
     free = all(value is None for value in asked)
     options = _usual(subject, cluster) if free else _asked(cluster, wish)
-    made = [
-        replace(
-            layout,
-            ep=_ep(subject, layout, wish),
-            dcp=wish.dcp or 1,
-            nodes=min(cluster.nodes, layout.gpus),
-        )
-        for layout in options
-    ]
+    made = [replace(layout, ep=_ep(subject, layout, wish), dcp=wish.dcp or 1) for layout in options]
     can = [layout for layout in made if not allowed.indivisible(subject.shape, form, layout)]
-    return [layout for layout in can if layout.tp == can[0].tp]
+    placed = [there for layout in can if (there := _over(cluster, layout))]
+    if can and not placed:
+        raise _uneven(cluster, can[0])
+    return [layout for layout in placed if layout.tp == placed[0].tp]
+
+
+def _over(cluster: Cluster, layout: Layout) -> Layout | None:
+    """Over as few nodes as share its ranks evenly, TP inside a node before fewer nodes."""
+    least = -(-layout.gpus // cluster.per_node)
+    spread = [replace(layout, nodes=count) for count in range(least, cluster.nodes + 1)]
+    can = [there for there in spread if there.even]
+    return min(can, key=lambda there: bool(there.gpus // there.nodes % there.tp), default=None)
+
+
+def _uneven(cluster: Cluster, layout: Layout) -> Impossible:
+    count, most = cluster.nodes, cluster.per_node
+    return Impossible(
+        f"TP {layout.tp} x PP {layout.pp} x DP {layout.dp} is {layout.gpus} ranks, which do not lie "
+        f"evenly over {count} nodes of {most} devices, nor over fewer.",
+        f"--tp {most} or less lies evenly with --pp {count}, or with --dp {count}; or leave all three out.",
+    )
 
 
 def _asked(cluster: Cluster, wish: Wish) -> list[Layout]:

@@ -150,9 +150,10 @@ def _preference(form: Format, kernels: Kernels) -> tuple[bool, int]:
 
 def _kv_dtypes(subject: Subject, wish: Wish, kernels: Kernels, cluster: Cluster) -> list[str]:
     if wish.kv_cache_dtype:
-        if why := allowed.unfit_kv(subject.shape, wish.kv_cache_dtype, kernels, cluster):
+        asked = "bfloat16" if wish.kv_cache_dtype == "bf16" else wish.kv_cache_dtype
+        if why := allowed.unfit_kv(subject.shape, asked, kernels, cluster):
             raise Impossible(why, "Leave --kv-cache-dtype at auto there.")
-        return [wish.kv_cache_dtype]
+        return [asked]
     if subject.shape.attention == "csa":
         return ["fp8"]
     known = tuple("auto" if d == "bfloat16" else d for d in subject.platform_kv) or ("auto",)

@@ -5,8 +5,6 @@ Where ranks lie is `commands.place`'s to say, as for a planned model.
 
 from __future__ import annotations
 
-from math import prod
-
 from seekserve.errors import ConfigError
 from seekserve.plan.command import Platform, flags_of
 from seekserve.plan.commands import CPU_NODES_ENTRY, FRONT, place, words
@@ -42,12 +40,12 @@ def _layout(flags: dict[str, Flag], nodes: int) -> Layout:
     said = [str(flags.get(name, 1)) for name in SIZES]
     if not all(size.isdigit() and int(size) for size in said):
         raise ConfigError(f"{', '.join(SIZES)} must be numbers above 0, not {', '.join(said)}.")
-    tp, pp, dp = sizes = [int(size) for size in said]
-    ranks, one = prod(sizes), tp * pp
-    local = ranks // nodes // one
-    if ranks % nodes or (local and local * nodes != dp):
+    tp, pp, dp = [int(size) for size in said]
+    layout = Layout(tp, pp, dp, nodes=nodes)
+    if not layout.even:
         raise ConfigError(
-            f"TP {tp} x PP {pp} x DP {dp} is {ranks} ranks, which do not lie evenly over {nodes} nodes.",
+            f"TP {tp} x PP {pp} x DP {dp} is {layout.gpus} ranks, which do not lie evenly over "
+            f"{nodes} nodes.",
             f"Set {SIZES[0]}, {SIZES[1]} or {SIZES[2]} in engine.args so that they do.",
         )
-    return Layout(tp, pp, dp, nodes=nodes)
+    return layout
