@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from seekserve.errors import EngineBroke, Refusal
+from seekserve.errors import EngineBroke, NotTakenUp, Refusal
 from seekserve.gateway.kept import Kept
 from seekserve.gateway.stops import Stops
 
 THINK, END_OF_THOUGHT = "<think>", "</think>"
 TOOL_MARK = "<｜"  # begins every DeepSeek format's tool calls, and no word
+TOOL_CALL = "<tool_call>"  # the same of Qwen's and Hermes', where there are tools to call
 UNDECODED = "\ufffd"
 PASSED = (
     "model", "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
@@ -117,17 +118,22 @@ class Onward:
         self._thinking = seam.thinking
         self._prompt, self._made = len(seam.kept.prompt_ids), list(seam.ids)
         self._before = len(told) + len(seam.unsaid)
-        self._mark = ""
+        self._marks, self._mark = _marks(seam.asked, seam.chat), ""
         self.ended = False
 
     def opening(self) -> bytes:
-        """What was made before and never told."""
+        """What was made before and never told. Raises NotTakenUp where a tool call was begun in it."""
         seam = self._seam
-        thought = self._stops.feed(seam.thought, last=seam.ended)
+        thought, content = seam.thought, seam.unsaid
+        if seam.thinking:
+            thought = self._unmarked(thought, last=seam.left <= 0)
+        else:
+            content = self._unmarked(content, last=seam.left <= 0)
+        thought = self._stops.feed(thought, last=seam.ended)
         if seam.ended and not seam.spoke:
             self._stops.add(END_OF_THOUGHT)
         out = [*self._delta("reasoning", thought, None, [])]
-        out += self._delta("content", self._stops.feed(seam.unsaid), None, [])
+        out += self._delta("content", self._stops.feed(content), None, [])
         return b"".join(out)
 
     def events(self, data: bytes) -> bytes:
@@ -168,13 +174,7 @@ class Onward:
         text, why = choice.get("text") or "", choice.get("finish_reason")
         ids = choice.get("token_ids") or []
         self._made += ids
-        text, self._mark = self._mark + text, ""
-        if self._seam.asked.get("tools") and text.endswith(TOOL_MARK[0]) and not why:
-            text, self._mark = text[:-1], TOOL_MARK[0]  # the mark may come in two tokens
-        if self._seam.chat and TOOL_MARK in text:
-            raise EngineBroke(
-                "The answer broke off and was taken up, and cannot go on in a tool call."
-            )
+        text = self._unmarked(self._mark + text, last=bool(why))
         thought = ""
         if self._thinking and END_OF_THOUGHT in text:
             thought, _, text = text.partition(END_OF_THOUGHT)
@@ -188,6 +188,17 @@ class Onward:
             yield self.finish("stop", self._stops.met)
         elif why:
             yield self._last(why, choice.get("stop_reason"))
+
+    def _unmarked(self, text: str, last: bool) -> str:
+        """Less what may begin a mark, which may come in several tokens. Raises NotTakenUp at a whole one."""
+        if any(mark in text for mark in self._marks):
+            raise NotTakenUp(
+                "The engine was lost in the middle of the answer, which cannot go on: "
+                "a tool call was under way. Send the request again."
+            )
+        begun = text[text.rfind("<") :] if "<" in text and not last else ""
+        self._mark = begun if any(mark.startswith(begun) for mark in self._marks) else ""
+        return text.removesuffix(self._mark)
 
     def _delta(self, kind: str, text: str, logprobs: Any, ids: list[int]) -> Iterator[bytes]:
         if text or ids:
@@ -236,6 +247,13 @@ class Onward:
             thought = len(made) if self._thinking else thought
             usage["completion_tokens_details"] = {"reasoning_tokens": thought}
         return _data({**self._about, "choices": [], "usage": usage})
+
+
+def _marks(asked: dict[str, Any], chat: bool) -> tuple[str, ...]:
+    """What begins a tool call, which the engine that was lost told as one, and another tells as text."""
+    if not chat:
+        return ()
+    return (TOOL_MARK, TOOL_CALL) if asked.get("tools") else (TOOL_MARK,)
 
 
 def _valued(token: str, logprob: float) -> dict[str, Any]:
