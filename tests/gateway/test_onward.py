@@ -72,3 +72,27 @@ def test_nothing_is_held_of_an_answer_that_has_no_more_tokens() -> None:
 def test_words_of_another_format_are_words_where_there_are_no_tools() -> None:
     one = onward({}, "a ", "a <tool_call>")
     assert said(one.opening() + one.events(token(" b", "stop"))) == "<tool_call> b"
+
+
+# The request's own rules, which the next engine is to keep.
+
+
+def test_a_stop_that_was_told_while_the_answer_was_too_short_does_not_end_it() -> None:
+    one = onward({"min_tokens": 6, "stop": ["\n", "END OF ALL"]}, "1\n2\n", "1\n2\n")
+    out = one.opening() + one.events(token("3\n")) + one.events(token("4")) + one.events(token("5"))
+    assert not one.ended
+    out += one.events(token("\n6"))
+    assert one.ended and said(out) == "3\n45"
+
+
+def test_a_stop_that_is_to_be_told_is_told() -> None:
+    asked = {"stop": ["STOP"], "include_stop_str_in_output": True}
+    one = onward(asked, "1 S", "1 S")
+    assert said(one.opening() + one.events(token("TOP 2"))) == "TOP" and one.ended
+
+
+def test_loops_are_looked_for_there_too() -> None:
+    rules = {"repetition_detection": {"max_pattern_size": 8}, "include_stop_str_in_output": True}
+    kept = Kept()
+    asked = Seam.at(rules | {"max_tokens": 9}, kept, True, [], "", [7]).request()
+    assert asked.items() >= rules.items()

@@ -25,6 +25,7 @@ PASSED = (
     "model", "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
     "repetition_penalty", "seed", "logit_bias", "stop_token_ids", "ignore_eos", "priority", "cache_salt",
     "skip_special_tokens", "spaces_between_special_tokens", "bad_words", "allowed_token_ids",
+    "include_stop_str_in_output", "repetition_detection",
 )  # fmt: skip
 
 
@@ -109,7 +110,9 @@ class Onward:
         self._seam = seam
         first = json.loads(seam.kept.first.removeprefix(b"data:"))
         self._about = {name: first.get(name) for name in ("id", "object", "created", "model")}
-        self._stops = Stops(_words(seam.asked.get("stop")))
+        include = bool(seam.asked.get("include_stop_str_in_output"))
+        self._stops = Stops(_words(seam.asked.get("stop")), include)
+        self._least = int(seam.asked.get("min_tokens") or 0)
         told = seam.kept.told
         self._stops.add(told[: len(told) - seam.spoke])
         if seam.ended and seam.spoke:
@@ -129,11 +132,11 @@ class Onward:
             thought = self._unmarked(thought, last=seam.left <= 0)
         else:
             content = self._unmarked(content, last=seam.left <= 0)
-        thought = self._stops.feed(thought, last=seam.ended)
+        thought = self._stops.feed(thought, last=seam.ended, heed=False)  # or it had ended there
         if seam.ended and not seam.spoke:
             self._stops.add(END_OF_THOUGHT)
         out = [*self._delta("reasoning", thought, None, [])]
-        out += self._delta("content", self._stops.feed(content), None, [])
+        out += self._delta("content", self._stops.feed(content, heed=False), None, [])
         return b"".join(out)
 
     def events(self, data: bytes) -> bytes:
@@ -175,14 +178,15 @@ class Onward:
         ids = choice.get("token_ids") or []
         self._made += ids
         text = self._unmarked(self._mark + text, last=bool(why))
-        thought = ""
+        heed = len(self._made) > self._least
         if self._thinking and END_OF_THOUGHT in text:
             thought, _, text = text.partition(END_OF_THOUGHT)
             self._thinking = False
-            yield from self._delta("reasoning", self._stops.feed(thought, last=True), None, [])
-            self._stops.add(END_OF_THOUGHT)
+            thought = self._stops.feed(thought, last=True, heed=heed)
+            yield from self._delta("reasoning", thought, None, [])
+            self._stops.feed(END_OF_THOUGHT, last=True, heed=heed)
         kind = "reasoning" if self._thinking else "content"
-        out = self._stops.feed(text, last=bool(why))
+        out = self._stops.feed(text, last=bool(why), heed=heed)
         yield from self._delta(kind, out, self._logprobs(choice.get("logprobs")), ids)
         if self._stops.met:
             yield self.finish("stop", self._stops.met)
