@@ -330,6 +330,16 @@ class Answer:
         await asyncio.sleep(0.05)
         self.writer.close()
 
+    async def f_drop_naming(self) -> None:
+        """The same before the call has a name: a mark was made, and nothing of it told."""
+        begun = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": None}
+        await self.open()
+        for item in self.events()[:6]:
+            await self.part(item)
+        await self.part(self.chunk([begun | {"token_ids": ids_of("<tool_call>")}]))
+        await asyncio.sleep(0.05)
+        self.writer.close()
+
     async def f_exit_at_once(self) -> None:
         """To a client; the engine lives on."""
         self.writer.close()

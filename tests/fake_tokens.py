@@ -87,27 +87,34 @@ class Spoken:
             count = max(0, count - len(group))
         return Spoken(tuple(left), chat=False)
 
-    def pieces(self, most: int, stops: Sequence[str] = ()) -> list[Piece]:
-        """As vLLM sends them: no more tokens than `most`, and as much text held back as a stop may take."""
-        hold = max((len(word) for word in stops), default=1) - 1
+    def pieces(
+        self, most: int, stops: Sequence[str] = (), least: int = 0, include: bool = False
+    ) -> list[Piece]:
+        """As vLLM sends them: no more tokens than `most`, and as much text held back as a stop may take.
+
+        No stop ends it within its first `least` tokens. `include` tells the one that ends it.
+        """
+        hold = 0 if include else max((len(word) for word in stops), default=1) - 1
         kind = "reasoning" if self.thinking else "content" if self.chat else "text"
         out: list[Piece] = []
         buffer: list[tuple[str, str]] = []  # (character, its kind)
         whole, made = "", 0
         for group in (*self.groups, (EOS,)):
             cut = group[: most - made]
-            made += len(cut)
+            made, known = made + len(cut), len(whole)
             for number, text in spelled_on(cut, out):
                 if number == END:
                     text, kind = MARKS[END], "mark" if self.chat else kind
                 buffer += [(char, kind) for char in text]
                 whole += text
                 kind = "content" if kind == "mark" else kind
-            at = min((i for word in stops if (i := whole.find(word)) >= 0), default=-1)
+            places = ((w, whole.find(w, max(0, known - len(w) + 1))) for w in stops)
+            found = [(at + len(word), word) for word, at in places if at >= 0 and made > least]
             ends = EOS in cut or made >= most
-            if at >= 0:
-                buffer = buffer[: max(0, len(buffer) - (len(whole) - at))]
-                met = next(word for word in stops if whole.startswith(word, at))
+            if found:
+                end, met = min(found, key=lambda one: one[0])
+                untold = len(whole) - end + (0 if include else len(met))
+                buffer = buffer[: max(0, len(buffer) - untold)]
                 return [*out, Piece(_runs(buffer), cut, "stop", met)]
             keep = 0 if ends else hold
             at = max(0, len(buffer) - keep)

@@ -28,7 +28,8 @@ SeekserveError
     ├── EngineBroke      502   the engine's answer could not be used
     │   ├── EngineLost   502   it does not accept a connection, or ended it: it may have died
     │   │   └── HungUp   502   an idle connection was closed before it answered: sent once more
-    │   └── EngineFull   503   it takes no more: sent to another, where there is one
+    │   ├── EngineFull   503   it takes no more: sent to another, where there is one
+    │   └── NotTakenUp   502   what another began cannot go on, here or elsewhere
     └── Internal         500   a defect of ours: its place is in the log, its details nowhere
 
 A `Refusal` says what happened, with the numbers, and what to do next. `retry_after_s` becomes a
@@ -213,6 +214,10 @@ class HungUp(EngineLost):
 
 class EngineFull(EngineBroke):
     status, type, code = 503, "overloaded_error", "queue_full"
+
+
+class NotTakenUp(EngineBroke):
+    code = "engine_lost"
 
 
 class Internal(Refusal):

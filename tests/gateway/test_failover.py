@@ -300,6 +300,16 @@ async def test_what_cannot_go_on_ends_with_the_reason(
     assert len(tries(pair, f"lost for {why}.")) == 1
 
 
+async def test_a_call_without_a_name_yet_is_no_failure_of_the_next_engine(two: Gate) -> None:
+    """What was made of it is markup, which another engine would tell as content: it is not even asked."""
+    answer = await two.stream("fault:drop_naming naming.", tools=[TOOL])
+    *_, last = datas(answer.text)
+    failed = json.loads(last)["error"]
+    assert "a tool call was under way" in failed["message"] and failed["code"] == "engine_lost"
+    assert "tool_call" not in answer.text
+    assert await continued(two) == 1, "and not a third time"
+
+
 # Engines that are left out, and come back.
 
 

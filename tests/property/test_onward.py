@@ -51,7 +51,8 @@ class Case:
         stops = [stop] if isinstance(stop, str) else stop
         prompt = asked.get("prompt", self.prompt)
         telling = Telling(chat, prompt if isinstance(prompt, list) else self.prompt, tops=tops)
-        pieces = spoken.pieces(asked["max_tokens"], stops)
+        least, include = asked.get("min_tokens", 0), asked.get("include_stop_str_in_output", False)
+        pieces = spoken.pieces(asked["max_tokens"], stops, least, include)
         return [*map(event, telling.events(pieces)), b"data: [DONE]\n\n"]
 
 
@@ -92,6 +93,8 @@ def cases(draw: st.DrawFn) -> Case:
     if draw(st.booleans()):
         at = draw(st.integers(0, max(0, len(whole) - 1)))
         asked["stop"] = [whole[at : at + draw(st.integers(1, 4))] or "x", "zzzz"]
+        asked |= {"min_tokens": draw(st.sampled_from([0, 0, 2, 5]))}
+        asked |= {"include_stop_str_in_output": draw(st.booleans())}
     if tops is not None:
         asked |= {"logprobs": True, "top_logprobs": tops} if chat else {"logprobs": tops}
     return Case(Spoken(tuple(made), chat, thinking), asked)

@@ -13,17 +13,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from seekserve.errors import EngineBroke, Refusal
+from seekserve.errors import EngineBroke, NotTakenUp, Refusal
 from seekserve.gateway.kept import Kept
 from seekserve.gateway.stops import Stops
 
 THINK, END_OF_THOUGHT = "<think>", "</think>"
 TOOL_MARK = "<｜"  # begins every DeepSeek format's tool calls, and no word
+TOOL_CALL = "<tool_call>"  # the same of Qwen's and Hermes', where there are tools to call
 UNDECODED = "\ufffd"
 PASSED = (
     "model", "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
     "repetition_penalty", "seed", "logit_bias", "stop_token_ids", "ignore_eos", "priority", "cache_salt",
     "skip_special_tokens", "spaces_between_special_tokens", "bad_words", "allowed_token_ids",
+    "include_stop_str_in_output", "repetition_detection",
 )  # fmt: skip
 
 
@@ -108,7 +110,9 @@ class Onward:
         self._seam = seam
         first = json.loads(seam.kept.first.removeprefix(b"data:"))
         self._about = {name: first.get(name) for name in ("id", "object", "created", "model")}
-        self._stops = Stops(_words(seam.asked.get("stop")))
+        include = bool(seam.asked.get("include_stop_str_in_output"))
+        self._stops = Stops(_words(seam.asked.get("stop")), include)
+        self._least = int(seam.asked.get("min_tokens") or 0)
         told = seam.kept.told
         self._stops.add(told[: len(told) - seam.spoke])
         if seam.ended and seam.spoke:
@@ -117,17 +121,22 @@ class Onward:
         self._thinking = seam.thinking
         self._prompt, self._made = len(seam.kept.prompt_ids), list(seam.ids)
         self._before = len(told) + len(seam.unsaid)
-        self._mark = ""
+        self._marks, self._mark = _marks(seam.asked, seam.chat), ""
         self.ended = False
 
     def opening(self) -> bytes:
-        """What was made before and never told."""
+        """What was made before and never told. Raises NotTakenUp where a tool call was begun in it."""
         seam = self._seam
-        thought = self._stops.feed(seam.thought, last=seam.ended)
+        thought, content = seam.thought, seam.unsaid
+        if seam.thinking:
+            thought = self._unmarked(thought, last=seam.left <= 0)
+        else:
+            content = self._unmarked(content, last=seam.left <= 0)
+        thought = self._stops.feed(thought, last=seam.ended, heed=False)  # or it had ended there
         if seam.ended and not seam.spoke:
             self._stops.add(END_OF_THOUGHT)
         out = [*self._delta("reasoning", thought, None, [])]
-        out += self._delta("content", self._stops.feed(seam.unsaid), None, [])
+        out += self._delta("content", self._stops.feed(content, heed=False), None, [])
         return b"".join(out)
 
     def events(self, data: bytes) -> bytes:
@@ -168,26 +177,32 @@ class Onward:
         text, why = choice.get("text") or "", choice.get("finish_reason")
         ids = choice.get("token_ids") or []
         self._made += ids
-        text, self._mark = self._mark + text, ""
-        if self._seam.asked.get("tools") and text.endswith(TOOL_MARK[0]) and not why:
-            text, self._mark = text[:-1], TOOL_MARK[0]  # the mark may come in two tokens
-        if self._seam.chat and TOOL_MARK in text:
-            raise EngineBroke(
-                "The answer broke off and was taken up, and cannot go on in a tool call."
-            )
-        thought = ""
+        text = self._unmarked(self._mark + text, last=bool(why))
+        heed = len(self._made) > self._least
         if self._thinking and END_OF_THOUGHT in text:
             thought, _, text = text.partition(END_OF_THOUGHT)
             self._thinking = False
-            yield from self._delta("reasoning", self._stops.feed(thought, last=True), None, [])
-            self._stops.add(END_OF_THOUGHT)
+            thought = self._stops.feed(thought, last=True, heed=heed)
+            yield from self._delta("reasoning", thought, None, [])
+            self._stops.feed(END_OF_THOUGHT, last=True, heed=heed)
         kind = "reasoning" if self._thinking else "content"
-        out = self._stops.feed(text, last=bool(why))
+        out = self._stops.feed(text, last=bool(why), heed=heed)
         yield from self._delta(kind, out, self._logprobs(choice.get("logprobs")), ids)
         if self._stops.met:
             yield self.finish("stop", self._stops.met)
         elif why:
             yield self._last(why, choice.get("stop_reason"))
+
+    def _unmarked(self, text: str, last: bool) -> str:
+        """Less what may begin a mark, which may come in several tokens. Raises NotTakenUp at a whole one."""
+        if any(mark in text for mark in self._marks):
+            raise NotTakenUp(
+                "The engine was lost in the middle of the answer, which cannot go on: "
+                "a tool call was under way. Send the request again."
+            )
+        begun = text[text.rfind("<") :] if "<" in text and not last else ""
+        self._mark = begun if any(mark.startswith(begun) for mark in self._marks) else ""
+        return text.removesuffix(self._mark)
 
     def _delta(self, kind: str, text: str, logprobs: Any, ids: list[int]) -> Iterator[bytes]:
         if text or ids:
@@ -236,6 +251,13 @@ class Onward:
             thought = len(made) if self._thinking else thought
             usage["completion_tokens_details"] = {"reasoning_tokens": thought}
         return _data({**self._about, "choices": [], "usage": usage})
+
+
+def _marks(asked: dict[str, Any], chat: bool) -> tuple[str, ...]:
+    """What begins a tool call, which the engine that was lost told as one, and another tells as text."""
+    if not chat:
+        return ()
+    return (TOOL_MARK, TOOL_CALL) if asked.get("tools") else (TOOL_MARK,)
 
 
 def _valued(token: str, logprob: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from seekserve.engine.engine import Snapshot, State
 from seekserve.engine.vigil import Seen
-from seekserve.errors import EngineBroke, EngineFull, EngineLost, Refusal, Stopping
+from seekserve.errors import EngineBroke, EngineFull, EngineLost, NotTakenUp, Refusal, Stopping
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.ask import Ask, Clock
 from seekserve.gateway.caps import NOTHING, Caps
@@ -131,6 +131,8 @@ class Relay(Response):
                     admission.places.worked(lease.engine)
                     gateway.suspects.clear(ask.body)
                     return whole
+                except NotTakenUp:  # no fault of this engine, and no other could do it
+                    raise
                 except EngineBroke as error:
                     if not isinstance(error, EngineFull):  # which is no fault of an engine
                         admission.places.failed(lease.engine)
