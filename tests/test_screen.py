@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import io
 import json
 import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from rich.console import Console
 
+from seekserve.engine.address import Address
+from seekserve.engine.engine import Snapshot, State
 from seekserve.errors import ConfigError
-from seekserve.screen import Screen, curl, python
-from tests.support import KEY, config
+from seekserve.screen import Patient, Screen, curl, python
+from tests.support import KEY, FakeEngine, config, free_port, until, without_proxies
 
 EVIL = "a\x1b]52;c;QQ==\x07\u202e'; touch /tmp/x; '\""
 
@@ -40,3 +49,74 @@ def test_what_is_pasted_is_one_call_whatever_the_model_is_called() -> None:
     words = shlex.split(curl(settings, "http://x/v1", EVIL))
     assert words[-2] == "-d" and json.loads(words[-1])["model"] == EVIL
     assert repr(EVIL) in python(settings, "http://x/v1", EVIL)
+
+
+class Lost(io.StringIO):
+    """A terminal, or a pipe, that may go while it is written to."""
+
+    gone: OSError | None = None
+
+    def write(self, words: str) -> int:
+        if self.gone:
+            raise self.gone
+        return super().write(words)
+
+
+TERMINAL: dict[str, Any] = {"force_terminal": True, "width": 80, "_environ": {"TERM": "xterm"}}
+STARTS = Snapshot("engine-0", Address(path="/x"), (), State.STARTING, "launch")
+
+
+def test_a_terminal_that_is_lost_ends_nothing() -> None:
+    page, gone = Lost(), OSError(errno.EIO, "Input/output error")
+    screen = Screen(Patient(file=page, **TERMINAL))
+    with screen.progress():
+        page.gone = gone
+        screen.heard(STARTS)
+    page.gone = None
+    screen.draining(2, 2.0)
+    page.gone = gone
+    screen.draining(1, 1.0)
+    screen.stopped()
+    screen.failure(ConfigError("x", "y"))
+
+
+def test_a_terminal_that_is_lost_before_anything_is_shown_ends_nothing() -> None:
+    page = Lost()
+    page.gone = OSError(errno.EIO, "Input/output error")
+    screen = Screen(Patient(file=page, **TERMINAL))
+    with screen.progress():
+        screen.heard(STARTS)
+    screen.draining(2, 2.0)
+    screen.stopped()
+
+
+async def test_the_server_outlives_whoever_reads_what_it_prints(
+    mortal: FakeEngine, tmp_path: Path
+) -> None:
+    """The next line it prints says that the engine is gone, from the engine's own task."""
+    port = free_port()
+    words = [sys.executable, "-m", "seekserve", "serve", "--engine", mortal.url]
+    words += ["--port", str(port)]
+    env = without_proxies() | {"SEEKSERVE_STATE_DIR": str(tmp_path)}
+    nowhere, pipe = subprocess.DEVNULL, subprocess.PIPE
+    process = subprocess.Popen(words, env=env, stdout=nowhere, stderr=pipe)  # noqa: ASYNC220
+    try:
+        assert process.stderr
+        while b"Ctrl-C stops" not in await asyncio.to_thread(process.stderr.readline):
+            assert process.poll() is None
+        process.stderr.close()
+        mortal.process.kill()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+
+            async def missed() -> bool:
+                return (await client.get("/health/ready")).status_code == 503
+
+            await until(missed, "the engine to be missed")
+            await asyncio.sleep(0.5)
+            assert (await client.get("/health/live")).status_code == 200
+        process.terminate()
+        await until(lambda: process.poll() is not None, "the program to end")
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from seekserve import __version__
 from seekserve.chatverb import chat
@@ -183,10 +182,11 @@ def serve(
 
     Exit codes: 0 stopped as asked, 2 settings that cannot work, 3 the engine failed.
     """
-    from seekserve.screen import Screen  # what serves takes half a second to load: not for others
+    # what serves takes half a second to load: not for others
+    from seekserve.screen import Patient, Screen
     from seekserve.serving import run
 
-    screen = Screen(Console(stderr=True))
+    screen = Screen(Patient(stderr=True))
     try:
         folder, ops_token, node_token = state_folder(), take(OPS_TOKEN), take_token()
         api_key, engine_api_key = take(API_KEY, api_key), take(ENGINE_KEY, engine_api_key)

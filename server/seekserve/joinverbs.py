@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from seekserve.config import state_folder
 from seekserve.errors import StartError
@@ -31,9 +30,9 @@ def join(
     from seekserve.noding import (
         run,  # what runs engines takes half a second to load: not for others
     )
-    from seekserve.screen import Screen
+    from seekserve.screen import Patient, Screen
 
-    screen = Screen(Console(stderr=True))
+    screen = Screen(Patient(stderr=True))
     try:
         token = checked_token(take_token())
         run(place(head), token, state_folder(), log_format, screen.said)

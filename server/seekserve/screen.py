@@ -25,6 +25,13 @@ Link = tuple[str, str] | None
 """Where the Console is, and the same as a link that signs in."""
 
 
+class Patient(Console):
+    """Says no more once nobody reads it, where rich's own would end the program."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Screen:
     """On a terminal one live line per engine; elsewhere one plain line per stage."""
 
@@ -46,8 +53,14 @@ class Screen:
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self.console, transient=True) as self._progress:
+        self._progress = Progress(*columns, console=self.console, transient=True)
+        with suppress(OSError):
+            self._progress.start()
+        try:
             yield
+        finally:
+            with suppress(OSError):
+                self._progress.stop()
 
     def heard(self, snapshot: Snapshot) -> None:
         """An engine changed its state or stage."""
@@ -55,14 +68,14 @@ class Screen:
         if snapshot.state is not State.STARTING:
             self._finish(snapshot)
         elif self._progress:
-            task = self._task(snapshot.name)
             share = None if snapshot.share is None else snapshot.share * 100
-            self._progress.update(
-                task,
-                description=words,
-                total=100 if share is not None else None,
-                completed=share or 0,
-            )
+            with suppress(OSError):  # a new line is drawn at once
+                self._progress.update(
+                    self._task(snapshot.name),
+                    description=words,
+                    total=100 if share is not None else None,
+                    completed=share or 0,
+                )
         elif self._said.get(snapshot.name) != words:
             self._said[snapshot.name] = words
             self._print(f"... {words}", highlight=False)
@@ -72,7 +85,7 @@ class Screen:
         self._print(f"... {words}", highlight=False, markup=False, soft_wrap=True)
 
     def _print(self, *what: RenderableType, **how: Any) -> None:
-        """Nobody may be able to read it, on a full disk or a closed pipe: that is no reason to end."""
+        """Nobody may be able to read it, on a full disk or a lost terminal: that is no reason to end."""
         with suppress(OSError):
             self.console.print(*what, **how)
 
@@ -124,15 +137,17 @@ class Screen:
         """A stop that takes long: one live line of what it waits for."""
         what = "1 request still runs" if running == 1 else f"{running} requests still run"
         words = f"{what}; at most {left_s:.0f} s more"
-        if self._waiting is None:
-            self._waiting = self.console.status(words)
-            self._waiting.start()
-        self._waiting.update(words)
+        with suppress(OSError):
+            if self._waiting is None:
+                self._waiting = self.console.status(words)
+                self._waiting.start()
+            self._waiting.update(words)
 
     def stopped(self) -> None:
         """Nothing runs any more."""
         if self._waiting:
-            self._waiting.stop()
+            with suppress(OSError):
+                self._waiting.stop()
 
     def warned(self, config: Config) -> None:
         """What whoever starts it should know before anything else."""
@@ -147,11 +162,11 @@ class Screen:
             )
 
     def failure(self, error: StartError) -> None:
-        self.console.print(
+        self._print(
             Text("seekserve: ", style="bold red") + Text(shown(error.message)), soft_wrap=True
         )
         if error.todo:
-            self.console.print(
+            self._print(
                 Text("What to do: ", style="bold") + Text(shown(error.todo)), soft_wrap=True
             )
 

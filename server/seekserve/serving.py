@@ -20,6 +20,7 @@ from seekserve.binding import bound
 from seekserve.choosing import choose
 from seekserve.config import Config
 from seekserve.defects import unheard
+from seekserve.engine import leftovers
 from seekserve.engine.assembly import Launching, assemble
 from seekserve.engine.engine import State
 from seekserve.engine.fleet import Fleet
@@ -49,6 +50,8 @@ def run(
     """
     config = again()
     screen.warned(config)
+    if not config.attach:
+        leftovers.sweep()  # before anybody looks how much memory is free
     pins = Pins(config.state_dir, os.environ, Log(config.log_format), update_models)
     planned = partial(_planned, prefer=prefer, screen=screen, pins=pins)
     facts = facts_here() if config.cluster else None

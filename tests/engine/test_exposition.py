@@ -89,6 +89,8 @@ CACHE = 'vllm:cache_config_info{block_size="16",engine="%d",num_gpu_blocks="%s",
         (CACHE % (0, "7281"), 116_496),
         (CACHE % (0, "10") + "\n" + CACHE % (1, "12"), 352),
         (CACHE % (0, "None"), None),
+        (CACHE % (0, "9" * 400), None),  # no float
+        (CACHE % (0, "9" * 5000), None),  # nor what Python takes for a number
         ("vllm:num_requests_running 1.0", None),
         ("", None),
     ],

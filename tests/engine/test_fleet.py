@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from seekserve.engine import leftovers
 from seekserve.engine.address import Address
 from seekserve.engine.assembly import assemble
 from seekserve.engine.engine import Engine, State
@@ -66,6 +67,7 @@ async def test_a_launched_engine_lives_in_a_private_folder_that_goes_with_it(
     live = tmp_path / f"seekserve-{os.getppid()}-x"
     for folder in (dead, live):
         folder.mkdir()
+    leftovers.sweep()
     fleet = assemble(config(state_dir=tmp_path / "state"), QUIET)
     (made,) = set(tmp_path.glob("seekserve-*")) - {live}  # noqa: ASYNC240
     assert made.stat().st_mode & 0o777 == 0o700

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
+import socket
+import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -233,3 +236,23 @@ async def test_it_says_where_it_is(tmp_path: Path) -> None:
         one = Muster(there, SecretStr(TOKEN), FACTS, 2, Log("json", lambda _: None), QUICK)
         assert repr(one) == f"<Muster 1 of 2 at 127.0.0.1:{one.port}>"
         assert TOKEN not in repr(post(one.port, tmp_path / "p"))
+
+
+def knock(port: int) -> None:
+    """Comes, and is gone with a reset."""
+    with socket.create_connection(("127.0.0.1", port)) as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def test_one_that_resets_its_connection_is_no_defect() -> None:
+    defects: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, what: defects.append(what))
+    lines: list[str] = []
+    with listening() as door:
+        async with Muster(door, SecretStr(TOKEN), FACTS, 2, Log("json", lines.append), QUICK) as m:
+            for _ in range(8):
+                await asyncio.to_thread(knock, m.port)
+            await until(lambda: lines, "it to be turned away")
+            await until(lambda: not m._guests, "all to be gone")
+    gc.collect()
+    assert defects == []

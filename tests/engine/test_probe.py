@@ -132,3 +132,15 @@ async def test_bytes_that_lie_about_their_coding(tmp_path: Path) -> None:
     async with answering(tmp_path, odd) as probe:
         assert await probe.models() is None
         assert await probe.metrics() == "\ufffd\ufffd"
+
+
+@pytest.mark.parametrize("kind", [b"text/plain; x=\xe9", b"text/plain; charset=hex", b"\xff"])
+async def test_a_kind_that_is_none_is_no_reason_to_fail(tmp_path: Path, kind: bytes) -> None:
+    body = b'{"data":[{"id":"m"}]}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n"
+    async with answering(tmp_path, head % (kind, len(body)) + body) as probe:
+        assert await probe.models() == (ModelCard("m"),)
+        assert await probe.metrics() == body.decode()
+        assert await probe.prove("m", 9) == "it answered with JSON that holds no choices"
+    async with answering(tmp_path, head % (kind, 1) + b"x") as probe:
+        assert "that is not JSON" in await probe.prove("m", 9)

@@ -34,3 +34,7 @@ def test_waits_grow_to_a_bound_and_never_shrink() -> None:
 
 def test_no_restarts_at_all() -> None:
     assert next_wait([5.0], 0) is None
+
+
+def test_one_that_dies_for_ever_is_waited_for_no_longer() -> None:
+    assert next_wait([1.0] * 5000, 5000) == LONGEST_WAIT_S

@@ -59,7 +59,6 @@ def assemble(
     """
     if config.attach:
         return Fleet(_attached(config, log))
-    leftovers.sweep()
     run_dir = leftovers.run_dir()
     launching = launching or as_written(config)
     numbers = range(config.tier.engines)

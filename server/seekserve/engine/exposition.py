@@ -19,7 +19,7 @@ FAMILY_ENDS = ("_total", "_bucket", "_sum", "_count", "_created")
 
 
 _CACHE = re.compile(r"^vllm:cache_config_info\{(.*)\} ", re.MULTILINE)
-_COUNT = re.compile(r'\b(block_size|num_gpu_blocks)="(\d+)"')
+_COUNT = re.compile(r'\b(block_size|num_gpu_blocks)="(\d{1,15})"')  # more is no count
 
 
 def kv_tokens(page: str) -> int | None:

@@ -7,10 +7,12 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 RUN_PREFIX = "seekserve-"
+LONGEST_END_S, STEP_S = 10.0, 0.05
 
 
 def run_dir() -> Path:
@@ -20,21 +22,45 @@ def run_dir() -> Path:
 
 def sweep() -> None:
     """Run directories whose server is gone are removed by the next one to start. The kernel has asked the
-    engines of it to end; where that takes long, they still hold memory and ports that the next one needs.
+    engines of it to end; where that takes long, they still hold memory and ports that the next one needs, so
+    they are killed and waited for.
     """
-    for path in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*-*"):
-        pid = path.name.removeprefix(RUN_PREFIX).split("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            with contextlib.suppress(OSError):  # another server may be sweeping too
-                if path.stat().st_uid == os.getuid():
-                    _end(path)
-                    shutil.rmtree(path)
+    left = [path for path in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*-*") if _left(path)]
+    _until_ended([pid for path in left for pid in _killed(path)])
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)  # another server may be sweeping too
 
 
-def _end(path: Path) -> None:
+def _left(path: Path) -> bool:
+    """Whether it is ours to remove."""
+    pid = path.name.removeprefix(RUN_PREFIX).split("-")[0]
+    if not pid.isdigit() or Path(f"/proc/{pid}").exists():
+        return False
+    with contextlib.suppress(OSError):
+        return path.stat().st_uid == os.getuid()
+    return False
+
+
+def _killed(path: Path) -> Iterator[int]:
     for pid in _working_in(path):
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
+            yield pid
+
+
+def _until_ended(pids: list[int]) -> None:
+    """Or until it has taken too long: what they hold is then for the planner to tell."""
+    deadline = time.monotonic() + LONGEST_END_S
+    while any(map(_runs, pids)) and time.monotonic() < deadline:
+        time.sleep(STEP_S)
+
+
+def _runs(pid: int) -> bool:
+    """One that nobody has reaped still holds memory while a thread of it ends (proc(5))."""
+    with contextlib.suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+        return state != b"Z" or len(os.listdir(f"/proc/{pid}/task")) > 1
+    return False
 
 
 def _working_in(path: Path) -> Iterator[int]:

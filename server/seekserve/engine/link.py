@@ -103,7 +103,8 @@ async def admitted(
     try:
         nonce = read_answer(token, await _line(reader, GREET_S, MOST_GREETING), ours)
     except NodeLost:
-        writer.write(NOT_TAKEN)
+        if not writer.is_closing():
+            writer.write(NOT_TAKEN)
         raise
     writer.write(proof(token, "head", ours + nonce).encode() + b"\n")
     return _link(reader, writer, token, ours + nonce, "head", pulse)

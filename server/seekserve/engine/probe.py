@@ -105,7 +105,9 @@ class Probe:
     async def metrics(self) -> str:
         """The engine's Prometheus page, or "" when it has none."""
         page = await self._get("/metrics")
-        return page.text if page is not None and page.status_code == 200 else ""
+        if page is None or page.status_code != 200:
+            return ""
+        return page.content.decode(errors="replace")  # whatever charset it claims to be in
 
     async def _get(self, path: str) -> httpx.Response | None:
         try:
@@ -122,8 +124,9 @@ class Probe:
                 body += part
                 if len(body) > MAX_PAGE:
                     return None
-        kind = {"content-type": page.headers.get("content-type", "no content type")}
-        return httpx.Response(page.status_code, headers=kind, content=bytes(body))
+        kind = page.headers.get("content-type", "no content type").encode("ascii", "replace")
+        headers = {b"content-type": kind}
+        return httpx.Response(page.status_code, headers=headers, content=bytes(body))
 
 
 def _wrong(page: httpx.Response) -> str:

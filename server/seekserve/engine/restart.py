@@ -35,4 +35,5 @@ def next_wait(lives_s: Sequence[float], max_restarts: int) -> float | None:
         recent += 1
     if recent > max_restarts:
         return None
-    return 0.0 if recent == 0 else float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (recent - 1)))
+    doublings = min(recent - 1, 16)  # many more are no float
+    return 0.0 if recent == 0 else float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**doublings))
