@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from seekserve.api import body
+from seekserve.api.openapi import BODIES
+from seekserve.api.responses import ResponsesRequest
 from seekserve.api.schemas import ChatRequest, CompletionRequest
 from seekserve.errors import BadRequest
 from seekserve.settings import Limits
@@ -101,6 +105,58 @@ def test_what_does_not_fit_is_told_with_its_path(change: dict[str, Any], param: 
     assert error.param is not None
     assert error.param.startswith(param)
     assert error.status == 400
+
+
+def schemas_in(place: Any) -> Iterator[dict[str, Any]]:
+    """All that pydantic made of a model, itself and what is in it."""
+    if isinstance(place, dict):
+        yield place
+    if isinstance(place, dict | list | tuple):
+        for part in place.values() if isinstance(place, dict) else place:
+            yield from schemas_in(part)
+
+
+@pytest.mark.parametrize("schema", BODIES, ids=lambda schema: str(schema.__name__))
+def test_no_list_is_read_beyond_its_first_fault(schema: type[BaseModel]) -> None:
+    """Of megabytes of wrong ones each would become an error with its path."""
+    lists = [
+        part for part in schemas_in(schema.__pydantic_core_schema__) if part.get("type") == "list"
+    ]
+    assert lists
+    assert all(part.get("fail_fast") for part in lists)
+
+
+WRONG: dict[str, Any] = {str(number): [] for number in range(100)}
+
+
+@pytest.mark.parametrize(
+    ("schema", "change"),
+    [
+        (ChatRequest, {"logit_bias": WRONG}),
+        (ResponsesRequest, {"metadata": WRONG}),
+        (ChatRequest, {"messages": [{"role": "user", "content": [{"type": "text"} | WRONG]}]}),
+    ],
+)
+def test_no_object_has_a_fault_for_each_of_its_fields(
+    schema: type[BaseModel], change: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        schema.model_validate(CHAT | {"input": "a"} | change)
+    assert caught.value.error_count() <= 2
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"logit_bias": {"5": 1, "6": 101}}, "input should be less than or equal to 100."),
+        ({"logit_bias": {"5": SECRET}}, "input should be a valid number, unable to parse"),
+        ({"logit_bias": [1]}, "input should be an object."),
+    ],
+)
+def test_a_bias_that_does_not_fit(change: dict[str, Any], said: str) -> None:
+    error = refused(CHAT | change)
+    assert error.param == "logit_bias"
+    assert error.message.startswith(f"logit_bias: {said}")
 
 
 @pytest.mark.parametrize("field", ["model", "messages"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.gateway.test_keyfile import behind_keys
 from tests.support import FakeEngine, Gate, config, gateway, until
 
 
@@ -41,6 +43,18 @@ async def test_counts_have_a_line_of_their_own(engine: FakeEngine) -> None:
             count.cancel()
         await asyncio.gather(*counts, return_exceptions=True)
         await until(lambda: engine.running == 0)
+
+
+async def test_a_count_that_is_left_costs_nothing(engine: FakeEngine, tmp_path: Path) -> None:
+    async with behind_keys(engine, tmp_path, tokens_per_min=100_000) as gate:
+        asked = gate.chat("fault:hang_before_head " + "x " * 1000)
+        count = asyncio.create_task(gate.client.post("/v1/messages/count_tokens", json=asked))
+        await until(lambda: engine.running == 1)
+        count.cancel()
+        await gate.at_rest()
+        told = await gate.client.post("/v1/messages/count_tokens", json=gate.chat("four"))
+        assert told.headers["x-ratelimit-remaining-tokens"] == "100000"
+        assert await gate.figure("seekserve_key_tokens") == 0
 
 
 @pytest.mark.parametrize("odd", [[1], "x", {}, -5, 1e300])

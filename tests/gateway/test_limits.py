@@ -222,6 +222,18 @@ async def test_a_burst_cannot_pass_a_budget() -> None:
     caps.check(scope_of(one))
 
 
+@pytest.mark.parametrize(("before", "after"), [(1_000_000, 0), (0, 1_000_000)])
+async def test_a_new_price_leaves_nothing_owed(before: float, after: float) -> None:
+    caps, one = Caps(lambda: 0.0, Prices(completion=before)), key(monthly_budget=10)
+    async with caps.held(scope_of(one), lambda: Size(0, 20)):
+        caps.adopt(Prices(completion=after))
+    caps.adopt(Prices(completion=1_000_000))
+    caps.check(scope_of(one))
+    async with caps.held(scope_of(one), lambda: Size(0, 11)):
+        with pytest.raises(RateLimited, match=r"expected to cost 11 USD\. Send"):
+            caps.check(scope_of(one))
+
+
 async def test_the_keys_that_use_most_are_told_by_name() -> None:
     caps = Caps(lambda: 0.0)
     for number in range(30):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seekserve.api.schemas import MOST, Body
+from seekserve.api.schemas import MOST, Body, Many
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
 
@@ -45,7 +45,7 @@ class ToolUseBlock(BaseModel):
 class ToolResultBlock(BaseModel):
     type: Literal["tool_result"]
     tool_use_id: str
-    content: str | list[TextBlock] | None = None
+    content: str | Many[TextBlock] | None = None
     is_error: bool | None = None
 
 
@@ -68,7 +68,7 @@ Block = Annotated[
 
 class Turn(BaseModel):
     role: Literal["user", "assistant", "system"]
-    content: str | list[Block]
+    content: str | Many[Block]
 
 
 class MessagesTool(BaseModel):
@@ -120,9 +120,9 @@ class CountTokensRequest(Body):
     """POST /v1/messages/count_tokens"""
 
     model: str = Field(min_length=1, max_length=256)
-    messages: list[Turn] = Field(min_length=1, fail_fast=True)
-    system: str | list[TextBlock] | None = None
-    tools: list[MessagesTool] | None = None
+    messages: Many[Turn] = Field(min_length=1)
+    system: str | Many[TextBlock] | None = None
+    tools: Many[MessagesTool] | None = None
     tool_choice: MessagesToolChoice | None = None
     thinking: MessagesThinking | None = None
     output_config: OutputConfig | None = None
@@ -136,7 +136,7 @@ class MessagesRequest(CountTokensRequest):
         ge=1, le=MOST, description="Most tokens to generate, thinking included."
     )
     stream: bool | None = Field(False, description="Answer as server-sent events.")
-    stop_sequences: list[str] | None = None
+    stop_sequences: Many[str] | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=0, le=MOST)

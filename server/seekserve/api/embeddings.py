@@ -10,7 +10,7 @@ from pydantic import Field
 from seekserve.api import body
 from seekserve.api.named import Names, ask
 from seekserve.api.openai import PREFIXES
-from seekserve.api.schemas import MOST, Body, Token
+from seekserve.api.schemas import MOST, Body, Prompts
 from seekserve.api.straight import Endpoint
 from seekserve.dialect import embeddings
 from seekserve.engine.fleet import Fleet
@@ -24,7 +24,7 @@ class EmbeddingsRequest(Body):
     """POST /embeddings"""
 
     model: str = Field(min_length=1, max_length=256)
-    input: str | list[str] | list[Token] | list[list[Token]]
+    input: Prompts
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1, le=MOST)
     user: str | None = Field(None, description="Without effect.")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from seekserve.api import body
 from seekserve.api.named import Names, ask
 from seekserve.api.openai import PREFIXES
-from seekserve.api.schemas import MOST, Body, Thinking, no_media
+from seekserve.api.schemas import FEW, MOST, Body, Many, Thinking, few, no_media
 from seekserve.api.straight import Endpoint
 from seekserve.dialect import responses
 from seekserve.engine.fleet import Fleet
@@ -50,7 +50,7 @@ class ReasoningPart(BaseModel):
 class MessageItem(BaseModel):
     type: Literal["message"] | None = None
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[InputPart]
+    content: str | Many[InputPart]
 
 
 class CallItem(BaseModel):
@@ -63,13 +63,13 @@ class CallItem(BaseModel):
 class ResultItem(BaseModel):
     type: Literal["function_call_output"]
     call_id: str
-    output: str | list[InputPart]
+    output: str | Many[InputPart]
 
 
 class ReasoningItem(BaseModel):
     type: Literal["reasoning"]
-    summary: list[ReasoningPart] | None = None
-    content: list[ReasoningPart] | None = None
+    summary: Many[ReasoningPart] | None = None
+    content: Many[ReasoningPart] | None = None
 
 
 def _kind(item: Any) -> str | None:
@@ -130,7 +130,7 @@ class ResponsesRequest(Body):
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False, protected_namespaces=())
     model: str = Field(min_length=1, max_length=256)
-    input: str | Annotated[list[Item], Field(min_length=1, fail_fast=True)]
+    input: str | Annotated[Many[Item], Field(min_length=1)]
     instructions: str | None = None
     stream: bool | None = Field(False, description="Answer as server-sent events.")
     max_output_tokens: int | None = Field(
@@ -144,10 +144,12 @@ class ResponsesRequest(Body):
     reasoning: ReasoningOptions | None = None
     thinking: Thinking | None = None
     text: TextOptions | None = None
-    tools: list[FunctionTool] | None = None
+    tools: Many[FunctionTool] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedFunctionTool | None = None
     parallel_tool_calls: bool | None = None
-    metadata: dict[Key, Value] | None = Field(None, max_length=16, description="Sent back as is.")
+    metadata: Annotated[dict[Key, Value], BeforeValidator(few)] | None = Field(
+        None, max_length=FEW, description="Sent back as is."
+    )
     store: bool | None = Field(None, description="Without effect: nothing is stored.")
     user: Value | None = None
     safety_identifier: Value | None = None

@@ -6,11 +6,12 @@ Unknown fields are dropped, as DeepSeek's API does; the engine's private ones ar
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
+T = TypeVar("T")
 MOST = 2**31 - 1  # of what the engine keeps as an int32; JSON knows no bound
 MEDIA = frozenset(
     """
@@ -19,8 +20,15 @@ MEDIA = frozenset(
     """.split()
 )
 """Parts of content that some API or engine knows and no text model reads."""
+FEW = 16
+Many = Annotated[list[T], Field(fail_fast=True)]
+"""A list that is read up to its first fault: each fault costs a thousand times the byte that makes it."""
 Token = Annotated[int, Field(ge=0, le=MOST)]
+Tokens = Many[Token]
+Prompts = str | Many[str] | Tokens | Many[Tokens]
+Bias = Annotated[float, Field(ge=-100, le=100)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+_BIASES = TypeAdapter(Many[Bias], config=ConfigDict(allow_inf_nan=False))
 
 
 class Body(BaseModel):
@@ -36,6 +44,21 @@ def no_media(kind: Any) -> Any:
     return kind
 
 
+def few(given: Any) -> Any:
+    """Refuses an object of more than FEW fields before each of them may be a fault."""
+    if isinstance(given, dict) and len(given) > FEW:
+        about = {"field_type": "Dictionary", "max_length": FEW, "actual_length": len(given)}
+        raise PydanticKnownError("too_long", about)
+    return given
+
+
+def biases(given: Any) -> Any:
+    """Refuses the first wrong one of an object's values: objects have no `fail_fast` of their own."""
+    if isinstance(given, dict):
+        _BIASES.validate_python(list(given.values()))
+    return given
+
+
 Text = Annotated[Literal["text"], BeforeValidator(no_media)]
 
 
@@ -47,7 +70,7 @@ class Part(BaseModel):
     text: str
 
 
-Content = str | list[Part]
+Content = str | Many[Annotated[Part, BeforeValidator(few)]]
 
 
 class FunctionCall(BaseModel):
@@ -77,7 +100,7 @@ class AssistantMessage(BaseModel):
     role: Literal["assistant"]
     content: Content | None = None
     reasoning_content: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Many[ToolCall] | None = None
     name: str | None = None
     prefix: bool | None = Field(
         None, description="The answer begins with this content; on the last message only."
@@ -174,11 +197,11 @@ class Sampling(Body):
         None, ge=1, le=MOST, description="Answers per prompt; the server caps it."
     )
     seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)
-    stop: str | list[str] | None = Field(None, description="Up to 16 strings that end the answer.")
-    stop_token_ids: list[Token] | None = Field(None, max_length=64)
-    bad_words: list[str] | None = Field(None, max_length=64)
-    allowed_token_ids: list[Token] | None = None
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    stop: str | Many[str] | None = Field(None, description="Up to 16 strings that end the answer.")
+    stop_token_ids: Tokens | None = Field(None, max_length=64)
+    bad_words: Many[str] | None = Field(None, max_length=64)
+    allowed_token_ids: Tokens | None = None
+    logit_bias: Annotated[dict[str, Bias], BeforeValidator(biases)] | None = None
     min_tokens: int | None = Field(None, ge=0, le=MOST)
     ignore_eos: bool | None = None
     include_stop_str_in_output: bool | None = None
@@ -197,7 +220,7 @@ class Sampling(Body):
 class ChatRequest(Sampling):
     """POST /chat/completions"""
 
-    messages: list[Message] = Field(min_length=1, fail_fast=True)
+    messages: Many[Message] = Field(min_length=1)
     max_completion_tokens: int | None = Field(
         None, ge=1, le=MOST, description="OpenAI's name for max_tokens."
     )
@@ -208,7 +231,7 @@ class ChatRequest(Sampling):
     include_reasoning: bool | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0)
-    tools: list[Tool] | None = None
+    tools: Many[Tool] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     chat_template_kwargs: TemplateSwitches | None = None
@@ -217,7 +240,7 @@ class ChatRequest(Sampling):
 class CompletionRequest(Sampling):
     """POST /completions"""
 
-    prompt: str | list[str] | list[Token] | list[list[Token]]
+    prompt: Prompts
     suffix: str | None = None
     echo: bool | None = None
     logprobs: int | None = Field(None, ge=0)

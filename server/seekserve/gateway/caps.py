@@ -66,12 +66,13 @@ class Caps:
         trace, use = trace_of(scope), self._use(key)
         self._may(key, use, trace)
         size = expected() if key.tokens_per_min or key.monthly_budget is not None else NOTHING
-        self._begin(use, size)
+        cost = self._cost(size)  # once: by the end the prices may be others
+        self._begin(use, size, cost)
         trace.headers = limits.headers(key, use)
         try:
             yield
         finally:
-            self._end(key, use, size, sum(trace.tokens.get(kind, 0) for kind in CHARGED))
+            self._end(key, use, size, cost, sum(trace.tokens.get(kind, 0) for kind in CHARGED))
 
     def _use(self, key: Key) -> Use:
         use = self._uses.setdefault(key.id, Use())
@@ -84,17 +85,17 @@ class Caps:
         if refused := limits.refusal(key, use):
             raise refused
 
-    def _begin(self, use: Use, size: Size) -> None:
+    def _begin(self, use: Use, size: Size, cost: int) -> None:
         use.running += 1
         use.requests.take(1)
         use.tokens.take(size.held)
-        use.owed += self._cost(size)
+        use.owed += cost
         use.reserved += size.held
 
-    def _end(self, key: Key, use: Use, size: Size, tokens: int) -> None:
+    def _end(self, key: Key, use: Use, size: Size, cost: int, tokens: int) -> None:
         use.running -= 1
         use.tokens.take(tokens - size.held)
-        use.owed -= self._cost(size)
+        use.owed -= cost
         use.reserved -= size.held
         self._tokens[key.name] += tokens
 

@@ -170,7 +170,7 @@ class Relay(Response):
             turn.failure = error.code or error.type
             raise
         except asyncio.CancelledError:  # whoever leaves early has had the engine's work
-            if not trace.tokens:
+            if not (trace.tokens or ask.aside):
                 _estimate(trace, lease, tap.pieces if tap else lease.size.output)
             raise
         finally:
