@@ -41,7 +41,7 @@ class Files:
     def tier(self, **changed: Any) -> None:
         self.next = self.next.model_copy(update={"tier": self.next.tier.model_copy(update=changed)})
 
-    def read(self, running: Config) -> Config:
+    def read(self, running: Config, anew: bool) -> Config:
         return self.next.model_copy(update={"listen": running.listen})
 
     async def roll(self, config: Config, force: bool) -> Sequence[str]:

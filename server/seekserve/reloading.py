@@ -20,8 +20,10 @@ Told = Sequence[str]
 class Renewal(Protocol):
     """How a configuration comes to be in force: where it is read, and how engines follow it."""
 
-    def read(self, running: Config) -> Config:
-        """The configuration as its files have it now, planned for this machine. Raises StartError."""
+    def read(self, running: Config, anew: bool) -> Config:
+        """The configuration as its files have it now, planned for this machine; `anew` says that every
+        engine is to start anew. Raises StartError.
+        """
 
     async def roll(self, config: Config, force: bool) -> Told:
         """Brings the engines to it; those that are so already are left alone, unless `force` is meant.
@@ -50,7 +52,7 @@ class Reloading:
         told = list(await self._keys())
         if self._renewal is None:
             return told
-        new = await asyncio.to_thread(self._renewal.read, self._config)
+        new = await asyncio.to_thread(self._renewal.read, self._config, engines)
         _fits(self._config.tier, new.tier)
         told += changes(self._config.tier, new.tier)
         told += await self._renewal.roll(new, engines)

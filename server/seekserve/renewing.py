@@ -15,6 +15,7 @@ from seekserve.engine.rolling import Rolling
 from seekserve.engine.spread import Spread
 from seekserve.errors import ConfigError
 from seekserve.log import Log
+from seekserve.plan.command import shared
 from seekserve.plan.wish import Plan
 from seekserve.reloading import of_engines
 from seekserve.settings import Tier
@@ -41,20 +42,25 @@ class Renewing:
         launching: Launching | None,
     ) -> None:
         self._fleet, self._again, self._planned, self._log = fleet, again, planned, log
-        self._written, self._launching = written, launching
+        self._written = self._read = written
+        self._launching = launching
 
     @property
     def plan(self) -> Plan | None:
         """What the engines were planned to be, where they were."""
         return self._launching.plan if self._launching else None
 
-    def read(self, running: Config) -> Config:
+    def read(self, running: Config, anew: bool) -> Config:
         """Where the server listens stays as it is: that takes a restart. So does the choice of a ladder,
-        which looks at memory that our own engines hold now. Raises StartError.
+        which looks at memory that our own engines hold now. A commit that was fetched since the engines
+        started is named to those that are to start `anew`, or as others. Raises StartError.
         """
-        written = self._again()
+        written = self._read = self._again()
         if written.tier.ladder and not written.attach:
             config = self._as_planned(written, running)
+        elif not anew and _alike(written.tier, self._written.tier):
+            tier = written.tier.model_copy(update={"engine": running.tier.engine})
+            config = written.model_copy(update={"tier": tier})
         else:
             config, self._launching = self._planned(written)
         bound = {"listen": running.listen, "ops": running.ops, "cluster": running.cluster}
@@ -71,6 +77,12 @@ class Renewing:
         return written.model_copy(update={"tier": tier})
 
     async def roll(self, config: Config, force: bool) -> Sequence[str]:
+        done = await self._rolled(config, force)
+        if not self._written.tier.ladder:  # what was planned from one goes by what it was then
+            self._written = self._read
+        return done
+
+    async def _rolled(self, config: Config, force: bool) -> Sequence[str]:
         ours = [engine for engine in self._fleet.engines if isinstance(engine, Launched)]
         if config.attach or not ours:
             return []
@@ -100,6 +112,12 @@ class Renewing:
         alone = len(ours) == 1 and not muster  # the other nodes carry one engine at a time
         room = alone and await asyncio.to_thread(beside.room, ours[0], launching.platform)
         return await Rolling(self._fleet, make, order_of, room).to(config.tier.engines, force)
+
+
+def _alike(one: Tier, other: Tier) -> bool:
+    """Whether engines of both are started with the same; some limits are told to them."""
+    told = [shared(tier.engine, "cpu", tier.limits) for tier in (one, other)]
+    return of_engines(one) == of_engines(other) and told[0] == told[1]
 
 
 def kept(written: Tier, before: Tier, running: Tier) -> Tier:
