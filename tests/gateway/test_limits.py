@@ -213,13 +213,18 @@ async def test_a_burst_cannot_pass_a_budget() -> None:
     caps, one = Caps(lambda: 0.0, Prices(completion=1_000_000)), key(monthly_budget=10)
     caps.spent = lambda name: 5.0
     async with caps.held(scope_of(one), lambda: Size(100, 4)):
-        caps.check(scope_of(one))
+        with caps.arriving(scope_of(one)):
+            pass
         async with caps.held(scope_of(one), lambda: Size(100, 4)):
-            with pytest.raises(
-                RateLimited, match=r"5\.00 USD of its 10\.00 USD .* cost 8 USD\. Send"
+            with (
+                pytest.raises(
+                    RateLimited, match=r"5\.00 USD of its 10\.00 USD .* cost 8 USD\. Send"
+                ),
+                caps.arriving(scope_of(one)),
             ):
-                caps.check(scope_of(one))
-    caps.check(scope_of(one))
+                pass
+    with caps.arriving(scope_of(one)):
+        pass
 
 
 @pytest.mark.parametrize(("before", "after"), [(1_000_000, 0), (0, 1_000_000)])
@@ -228,10 +233,12 @@ async def test_a_new_price_leaves_nothing_owed(before: float, after: float) -> N
     async with caps.held(scope_of(one), lambda: Size(0, 20)):
         caps.adopt(Prices(completion=after))
     caps.adopt(Prices(completion=1_000_000))
-    caps.check(scope_of(one))
+    with caps.arriving(scope_of(one)):
+        pass
     async with caps.held(scope_of(one), lambda: Size(0, 11)):
         with pytest.raises(RateLimited, match=r"expected to cost 11 USD\. Send"):
-            caps.check(scope_of(one))
+            with caps.arriving(scope_of(one)):
+                pass
 
 
 async def test_the_keys_that_use_most_are_told_by_name() -> None:
@@ -325,6 +332,30 @@ async def test_a_place_is_free_again_when_its_client_leaves(
 
         await until(again, "the place to be free")
         await gate.at_rest()
+
+
+async def test_a_body_that_still_comes_has_a_place_of_its_keys(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    """Else one key may fill the memory with what it has no place for."""
+    async with behind_keys(engine, tmp_path, concurrency=2) as gate:
+        head = post(b"", "/v1/chat/completions", f"x-api-key: {gate.client.headers['x-api-key']}")
+        begun = head.replace(b"content-length: 0", b"content-length: 4000000") + b"{" * 1000
+        writers = [(await raw(gate.port, begun))[1] for _ in range(2)]
+
+        async def refused() -> bool:
+            return (await gate.ask()).status_code == 429
+
+        await until(refused, "both to have a place")
+        told = (await gate.ask()).json()["error"]
+        assert told["code"] == "concurrency_exceeded" and "runs 2 requests" in told["message"]
+        for writer in writers:
+            writer.transport.abort()
+
+        async def again() -> bool:
+            return (await gate.ask()).status_code == 200
+
+        await until(again, "the places to be free")
 
 
 async def test_a_spent_budget_is_402(engine: FakeEngine, tmp_path: Path) -> None:

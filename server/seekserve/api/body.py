@@ -26,7 +26,11 @@ async def read(request: Request, limits: Limits, caps: Caps) -> bytes:
     """The whole body. Raises TooLarge as soon as the cap is passed, SlowBody after `body_s`, and before
     anything is read what the key's caps say.
     """
-    caps.check(request.scope)
+    with caps.arriving(request.scope):
+        return await _whole(request, limits)
+
+
+async def _whole(request: Request, limits: Limits) -> bytes:
     cap = limits.body_mib << 20
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > cap:

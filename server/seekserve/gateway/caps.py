@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from starlette.types import Scope
 
@@ -46,11 +46,22 @@ class Caps:
         """For what is charged from now on."""
         self._prices = prices
 
-    def check(self, scope: Scope) -> None:
-        """Raises what `held` would now, before anything of a request is read."""
+    @contextmanager
+    def arriving(self, scope: Scope) -> Iterator[None]:
+        """While its body comes a request takes a place of its key's, as one that runs does. Raises what
+        `held` would now, before anything is read.
+        """
         key: Key | None = scope.get("key")
-        if key is not None:
-            self._may(key, self._use(key), trace_of(scope))
+        if key is None:
+            yield
+            return
+        use = self._use(key)
+        self._may(key, use, trace_of(scope), use.arriving)
+        use.arriving += 1
+        try:
+            yield
+        finally:
+            use.arriving -= 1
 
     @asynccontextmanager
     async def held(
@@ -79,10 +90,10 @@ class Caps:
         limits.fill(key, use, self._clock())
         return use
 
-    def _may(self, key: Key, use: Use, trace: Trace) -> None:
+    def _may(self, key: Key, use: Use, trace: Trace, arriving: int = 0) -> None:
         trace.headers = limits.headers(key, use)
         self._within_budget(key, use)
-        if refused := limits.refusal(key, use):
+        if refused := limits.refusal(key, use, arriving):
             raise refused
 
     def _begin(self, use: Use, size: Size, cost: int) -> None:

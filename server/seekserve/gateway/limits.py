@@ -43,13 +43,15 @@ class Bucket:
 
 @dataclass(slots=True)
 class Use:
-    """What one key does now. `owed` is what that is expected to cost, in accounts' UNITs, and `reserved`
-    the tokens it is expected to come to, which are taken from their bucket.
+    """What one key does now. `arriving` are requests whose bodies still come; `owed` is what those that run
+    are expected to cost, in accounts' UNITs, and `reserved` the tokens they are expected to come to, which
+    are taken from their bucket.
     """
 
     requests: Bucket = field(default_factory=Bucket)
     tokens: Bucket = field(default_factory=Bucket)
     running: int = 0
+    arriving: int = 0
     owed: int = 0
     reserved: int = 0
 
@@ -63,11 +65,14 @@ def fill(key: Key, use: Use, now: float) -> None:
             setattr(use, name, Bucket(at=now))
 
 
-def refusal(key: Key, use: Use) -> RateLimited | None:
-    """Why one more request may not run now, with the numbers; None when it may."""
-    if key.concurrency and use.running >= key.concurrency:
+def refusal(key: Key, use: Use, arriving: int = 0) -> RateLimited | None:
+    """Why one more request may not run now, beside those that run or are `arriving`, with the numbers; None
+    when it may.
+    """
+    running = use.running + arriving
+    if key.concurrency and running >= key.concurrency:
         return RateLimited(
-            f"This API key runs {counted(use.running, 'request')}, and may run {key.concurrency} at once. "
+            f"This API key runs {counted(running, 'request')}, and may run {key.concurrency} at once. "
             "Send the next when one has ended.",
             code="concurrency_exceeded",
             retry_after_s=PLACE_RETRY_S,
