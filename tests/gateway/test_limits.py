@@ -126,6 +126,12 @@ def scope_of(one: Key | None) -> dict[str, Any]:
     return {"key": one, "trace": Trace("id", 0.0, "engine-id")}
 
 
+def arrives(caps: Caps, one: Key) -> None:
+    """A body of its, whole at once."""
+    with caps.arriving(scope_of(one)):
+        pass
+
+
 async def test_a_place_comes_back_by_every_road() -> None:
     caps, one = Caps(lambda: 0.0), key(concurrency=1)
 
@@ -213,18 +219,13 @@ async def test_a_burst_cannot_pass_a_budget() -> None:
     caps, one = Caps(lambda: 0.0, Prices(completion=1_000_000)), key(monthly_budget=10)
     caps.spent = lambda name: 5.0
     async with caps.held(scope_of(one), lambda: Size(100, 4)):
-        with caps.arriving(scope_of(one)):
-            pass
+        arrives(caps, one)
         async with caps.held(scope_of(one), lambda: Size(100, 4)):
-            with (
-                pytest.raises(
-                    RateLimited, match=r"5\.00 USD of its 10\.00 USD .* cost 8 USD\. Send"
-                ),
-                caps.arriving(scope_of(one)),
+            with pytest.raises(
+                RateLimited, match=r"5\.00 USD of its 10\.00 USD .* cost 8 USD\. Send"
             ):
-                pass
-    with caps.arriving(scope_of(one)):
-        pass
+                arrives(caps, one)
+    arrives(caps, one)
 
 
 @pytest.mark.parametrize(("before", "after"), [(1_000_000, 0), (0, 1_000_000)])
@@ -233,12 +234,10 @@ async def test_a_new_price_leaves_nothing_owed(before: float, after: float) -> N
     async with caps.held(scope_of(one), lambda: Size(0, 20)):
         caps.adopt(Prices(completion=after))
     caps.adopt(Prices(completion=1_000_000))
-    with caps.arriving(scope_of(one)):
-        pass
+    arrives(caps, one)
     async with caps.held(scope_of(one), lambda: Size(0, 11)):
         with pytest.raises(RateLimited, match=r"expected to cost 11 USD\. Send"):
-            with caps.arriving(scope_of(one)):
-                pass
+            arrives(caps, one)
 
 
 async def test_the_keys_that_use_most_are_told_by_name() -> None:
