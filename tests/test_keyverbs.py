@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from seekserve import keypages
 from seekserve.cli import cli
 from seekserve.config import hash_key
 from seekserve.errors import ConfigError
@@ -92,6 +95,41 @@ def test_everything_that_is_said_of_a_key_is_kept_and_shown() -> None:
     page = run("list").stdout + run("show", "alice").stdout
     for word in ("alice", "batch", "a, b, c", "60,000", "12.50", "2099-02-01 00:00 UTC", "active"):
         assert page.count(word) >= 2, word
+
+
+LONG = "team-search-nightly-reindexing-of-the-archive"
+WHOLE = (
+    "--models", f"{'m' * 40},{'n' * 40}", "--requests-per-min", "200000", "--tokens-per-min", "60000000",
+    "--monthly-budget", "123456.75", "--expires", "2099-01-31",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("terminal", ["", "1"])
+def test_nothing_of_a_key_is_cut_in_a_pipe_or_a_narrow_window(
+    monkeypatch: pytest.MonkeyPatch, terminal: str
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", terminal)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    added(LONG, *WHOLE)
+    row = run("list").stdout.splitlines()[1]
+    for word in (LONG, f"{'m' * 40}, {'n' * 40}", "200,000", "60,000,000", "123,456.75"):
+        assert word in row
+
+
+def test_a_list_of_keys_needs_no_utf_8() -> None:
+    added(LONG, *WHOLE)
+    result = CliRunner(charset="latin-1").invoke(cli, ("keys", "list"))
+    assert result.exit_code == 0 and LONG in result.stdout, result.exception
+
+
+def test_the_sheet_of_a_key_goes_on_below_where_a_window_is_narrow(path: Path) -> None:
+    added(LONG, *WHOLE)
+    window = Console(file=io.StringIO(), width=40)
+    window.print(keypages.sheet(keyfile.read(path).keys[0], datetime.now(UTC)))
+    assert isinstance(window.file, io.StringIO)
+    lines = window.file.getvalue().splitlines()
+    assert LONG in "".join(lines[:2]).replace(" ", "").removeprefix("name")
 
 
 def test_no_keys_are_a_list_too() -> None:

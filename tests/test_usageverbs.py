@@ -113,6 +113,22 @@ def test_a_name_is_no_markup(folder: Path) -> None:
     assert "[red]x[/]" in run().stdout
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("terminal", ["", "1"])
+def test_no_figure_is_cut(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, terminal: str, charset: str
+) -> None:
+    """Neither in a window of 80 columns nor in a pipe, whatever is read there."""
+    monkeypatch.setenv("TTY_COMPATIBLE", terminal)
+    monkeypatch.setenv("TERM", "dumb")
+    name = "team-search-nightly-reindexing" * 4
+    with closing(opened(folder / FILE, 1)) as db:
+        write(db, [row(0, key=name, cost=123_456_789_000_000_000)])
+    result = CliRunner(charset=charset).invoke(cli, ["usage", "--by", "key"])
+    assert result.exit_code == 0, result.exception
+    assert name in result.stdout and result.stdout.count("123,456,789.0000 USD") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from seekserve.gateway.keys import PREFIX, Key
 
@@ -29,7 +29,8 @@ def plain(key: Key, now: datetime) -> dict[str, Any]:
 
 
 def table(keys: Sequence[Key], now: datetime) -> Table:
-    page = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
+    columns = (Column(title, no_wrap=True) for title in COLUMNS)
+    page = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for key in keys:
         page.add_row(*_row(key, now))
     return page
@@ -37,7 +38,8 @@ def table(keys: Sequence[Key], now: datetime) -> Table:
 
 def sheet(key: Key, now: datetime) -> Table:
     """One key, a line for each thing there is to know."""
-    page = Table(box=None, show_header=False, pad_edge=False)
+    columns = Column(no_wrap=True), Column(overflow="fold")
+    page = Table(*columns, box=None, show_header=False, pad_edge=False)
     for title, value in zip(COLUMNS, _row(key, now), strict=True):
         page.add_row(f"[bold]{title}[/]", value)
     page.add_row("[bold]created[/]", at(key.created_at))

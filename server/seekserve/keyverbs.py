@@ -16,7 +16,7 @@ from seekserve.errors import ConfigError
 from seekserve.gateway import keychanges, keyfile
 from seekserve.gateway.keychanges import Keys
 from seekserve.gateway.keys import Key, Scope, mint, new_id
-from seekserve.printing import Json, data, printed, told
+from seekserve.printing import Json, data, printed, printed_whole, told
 from seekserve.settings import Tier
 
 keys = typer.Typer(
@@ -107,7 +107,7 @@ def list_(as_data: Json = False) -> None:
         if as_data:
             data([keypages.plain(key, now) for key in known])
         elif known:
-            printed(keypages.table(known, now))
+            printed_whole(keypages.table(known, now))
         else:
             _note("There are no keys yet. Make one: seekserve keys add NAME")
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
+from rich.table import Table
 
 from seekserve.errors import StartError
 from seekserve.plan import tables
@@ -53,6 +54,11 @@ def printed(what: RenderableType) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=max(PIPE, console.width))
     console.print(what, crop=False)
+
+
+def printed_whole(table: Table) -> None:
+    """Columns that do not wrap are not cut either: names and sums are there to be copied and found."""
+    printed(tables.Whole(table))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from seekserve.config import state_folder
 from seekserve.errors import ConfigError
 from seekserve.gateway import accounts, ledgerfile
 from seekserve.gateway.accounts import COUNTS, Used, moment, totals
-from seekserve.printing import Json, data, printed, told
+from seekserve.printing import Json, data, printed_whole, told
 
 
 class By(StrEnum):
@@ -55,7 +55,7 @@ def usage(
         elif as_data:
             data(_plain(by, start, rows))
         else:
-            printed(_table(by, start, rows))
+            printed_whole(_table(by, start, rows))
 
 
 def _plain(by: By, start: float, rows: list[Used]) -> dict[str, Any]:
@@ -81,9 +81,9 @@ def _csv(by: By, rows: list[Used]) -> None:
 def _table(by: By, start: float, rows: list[Used]) -> Table:
     since = f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d %H:%M}"
     table = Table(box=box.SIMPLE_HEAD, caption=f"since {since} UTC", caption_justify="left")
-    table.add_column(by.value)
+    table.add_column(by.value, no_wrap=True)
     for name in (*COUNTS, "cost"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row))
     table.add_section()
