@@ -88,6 +88,62 @@ def test_the_engines_nulls_are_left_out() -> None:
     assert delta(out) == {"role": "assistant", "content": ""}
 
 
+MIXED = {"content": "42", "reasoning": "far."}  # as vLLM tells a step of several tokens
+
+
+def read_as_documented(out: bytes) -> tuple[str, str, list[Any]]:
+    """What DeepSeek's own example makes of a stream, and the finishes that it was told."""
+    thought = content = ""
+    finishes = []
+    for one in (json.loads(e[6:]) for e in out.split(b"\n\n") if e and b"[DONE]" not in e):
+        (choice,) = one["choices"]
+        if choice["delta"].get("reasoning_content"):
+            thought += choice["delta"]["reasoning_content"]
+        else:
+            content += choice["delta"]["content"]
+        finishes.append(choice["finish_reason"])
+    return thought, content, finishes
+
+
+@pytest.mark.parametrize("spaced", [False, True])
+def test_reasoning_and_content_never_share_an_event(spaced: bool) -> None:
+    said = [
+        {"role": "assistant", "content": ""},
+        {"reasoning": "so "},
+        MIXED,
+        {"content": " it is"},
+    ]
+    out = events(b"".join(event(one, spaced) for one in said))
+    assert read_as_documented(out) == ("so far.", "42 it is", [None] * 5)
+    out = events(event(MIXED, spaced, stop_reason=None))
+    assert out.count(b"data:") == 2 and out.endswith(b"\n\n") and b"stop_reason" not in out
+
+
+@pytest.mark.parametrize("usage_last", [False, True])
+def test_the_finish_comes_with_the_content(usage_last: bool) -> None:
+    voice = Chat(usage_last).voice(True)
+    out = voice.events(event(MIXED, finish_reason="length")) + voice.done()
+    assert read_as_documented(out) == ("far.", "42", [None, "length"])
+
+
+def test_each_has_its_own_log_probabilities() -> None:
+    tokens = [{"token": word, "logprob": -1.0} for word in ("far.", "</think>", "42")]
+    first, second = events(event(MIXED, logprobs={"content": tokens})).split(b"\n\n")[:2]
+    told = [json.loads(one[6:])["choices"][0]["logprobs"] for one in (first, second)]
+    assert told == [{"reasoning_content": tokens[:2]}, {"content": tokens[2:]}]
+    first, second = events(event(MIXED, logprobs={"content": tokens[2:]})).split(b"\n\n")[:2]
+    assert json.loads(first[6:])["choices"][0]["logprobs"] is None, "nobody can tell them apart"
+    assert json.loads(second[6:])["choices"][0]["logprobs"] == {"content": tokens[2:]}
+
+
+def test_what_is_not_a_delta_is_left_as_it_is() -> None:
+    for odd in (
+        b'data: {"reasoning_content":"a","content":"b"',
+        b'data: {"reasoning_content":"a","content":"b"}',
+    ):
+        assert events(odd + b"\n\n") == odd + b"\n\n"
+
+
 def test_bytes_and_values_agree() -> None:
     """Whether an event takes the way of bytes or is parsed, the client sees the same delta."""
     deltas: list[dict[str, Any]] = [

@@ -7,13 +7,14 @@ entrypoints/openai/chat_completion/{protocol,serving}.py.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from seekserve.dialect import bounds, finish, logprobs, strict, strict_tools
 from seekserve.dialect.fields import CHAT, passed, refuse_private
-from seekserve.dialect.stream import Events, UsageLast
+from seekserve.dialect.stream import Events, UsageLast, data
 from seekserve.dialect.terms import Terms
 from seekserve.dialect.thinking import Thought, template_kwargs, thought
 from seekserve.dialect.usage import usage
@@ -48,14 +49,20 @@ class Chat:
 _EMPTY = re.compile(rb'"reasoning_content":\s*(?:null|"")')
 _LATER_EMPTY = re.compile(rb',\s*"reasoning_content":\s*(?:null|"")')
 _FIRST_EMPTY = re.compile(rb'(?<=\{)\s*"reasoning_content":\s*(?:null|"")\s*,?\s*')
+_THOUGHT = re.compile(rb'"reasoning_content":\s*"[^"]')
+_SPOKEN = re.compile(rb'"content":\s*"[^"]')
+_KINDS = ("reasoning_content", "content")
 _OPENING_NULLS = (b',"prompt_token_ids":null', b',"prompt_text":null')
 
 
 def events(data: bytes) -> bytes:
     """Renames `reasoning` and drops what is null, on the bytes of whole events, without parsing."""
     data = data.replace(b'"reasoning":', b'"reasoning_content":').replace(b',"token_ids":null', b"")
-    if b'"reasoning_content":' in data and _EMPTY.search(data):
-        data = _FIRST_EMPTY.sub(b"", _LATER_EMPTY.sub(b"", data))
+    if b'"reasoning_content":' in data:
+        if _EMPTY.search(data):
+            data = _FIRST_EMPTY.sub(b"", _LATER_EMPTY.sub(b"", data))
+        if b'"content":' in data and _SPOKEN.search(data):
+            data = b"\n\n".join(map(_parted, data.split(b"\n\n")))
     if b'"stop_reason":null' in data:
         data = data.replace(b',"stop_reason":null', b"")
     if b'"role":' in data:
@@ -64,6 +71,35 @@ def events(data: bytes) -> bytes:
     if b'"finish_reason":"' in data or b'"finish_reason": "' in data:
         data = finish.in_bytes(data)
     return logprobs.in_bytes(data)
+
+
+def _parted(event: bytes) -> bytes:
+    """An event that tells the end of a thought and what follows it, as two: DeepSeek's clients read one
+    or the other. vLLM tells both at once where one step made several tokens.
+    """
+    if not (_THOUGHT.search(event) and _SPOKEN.search(event)):
+        return event
+    try:
+        told = json.loads(event.removeprefix(b"data:"))
+        thought, answer = _halves(*told["choices"])
+    except (ValueError, TypeError, KeyError, AttributeError):  # not in the shape of a chat's delta
+        return event
+    both = data(told | {"choices": [thought]}) + data(told | {"choices": [answer]})
+    return both.removesuffix(b"\n\n")
+
+
+def _halves(choice: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The finish comes with the second."""
+    delta = choice["delta"]
+    thought = {key: delta[key] for key in ("role", "reasoning_content") if key in delta}
+    answer = {key: value for key, value in delta.items() if key not in thought}
+    told = logprobs.told_apart(choice.get("logprobs"), True, True) or {}
+    sure = {kind: {kind: told[kind]} if told.get(kind) else None for kind in _KINDS}
+    index = {"index": choice.get("index", 0), "delta": thought}
+    return (
+        index | {"logprobs": sure["reasoning_content"], "finish_reason": None},
+        choice | {"delta": answer, "logprobs": sure["content"]},
+    )
 
 
 def parsed(event: dict[str, Any]) -> dict[str, Any]:

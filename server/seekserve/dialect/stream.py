@@ -55,7 +55,7 @@ class UsageLast(Events):
     def _events(self, data: bytes) -> bytes:
         if not _finishes(data):
             return self._of_bytes(data)
-        events = [event + b"\n\n" for event in data.split(b"\n\n") if event]
+        events = [event + b"\n\n" for event in self._of_bytes(data).split(b"\n\n") if event]
         return b"".join([self._one(event) for event in events])
 
     def _one(self, event: bytes) -> bytes:
@@ -63,7 +63,7 @@ class UsageLast(Events):
             told = json.loads(event.removeprefix(b"data:")) if _finishes(event) else None
         except ValueError:
             told = None
-        return self.event(told) if isinstance(told, dict) else self._of_bytes(event)
+        return self.event(told) if isinstance(told, dict) else event
 
     def event(self, event: dict[str, Any]) -> bytes:
         before, self._held = self._held, None
