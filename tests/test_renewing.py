@@ -11,8 +11,10 @@ import pytest
 from seekserve.config import Config
 from seekserve.engine.assembly import Launching
 from seekserve.engine.fleet import Fleet
+from seekserve.errors import ConfigError
 from seekserve.log import Log
 from seekserve.renewing import Renewing
+from seekserve.settings import EngineSettings, Rung, Tier
 from tests.support import config
 from tests.test_pins import NEW, OLD, READY, REPO, Hub, pins
 
@@ -86,3 +88,23 @@ async def test_a_newer_commit_that_is_asked_for_is_looked_for_at_each_start(hub:
     before = served.running.tier.engine
     assert (await served.reload()).tier.engine == before
     assert (await served.reload(anew=True)).tier.engine.revision == ""
+
+
+LADDER = Tier(tier="mine", ladder=(Rung(model="r1-distill-qwen-7b"),))
+WRITTEN = Tier(tier="mine", engine=EngineSettings(model="org/other"))
+
+
+@pytest.mark.parametrize(("before", "after"), [(LADDER, WRITTEN), (WRITTEN, LADDER)])
+def test_a_ladder_that_comes_or_goes_is_refused_and_put_back_changes_nothing(
+    before: Tier, after: Tier
+) -> None:
+    started, file = [config().model_copy(update={"tier": tier}) for tier in (before, after)]
+    chosen = EngineSettings(model="R1-Distill-Qwen-7B", served_as=("r1",))
+    running = changed(started, engine=chosen) if before.ladder else started
+    renewing = Renewing(
+        Fleet([]), lambda: file, lambda written: (written, None), Log("json"), started, None
+    )
+    with pytest.raises(ConfigError, match="The ladder or the engine's settings have changed"):
+        renewing.read(running, False)
+    file = started
+    assert renewing.read(running, False) == running

@@ -56,13 +56,13 @@ class Renewing:
         started is named to those that are to start `anew`, or as others. Raises StartError.
         """
         written = self._read = self._again()
-        if written.tier.ladder and not written.attach:
+        if (written.tier.ladder or self._written.tier.ladder) and not written.attach:
             config = self._as_planned(written, running)
         elif not anew and _alike(written.tier, self._written.tier):
             tier = written.tier.model_copy(update={"engine": running.tier.engine})
             config = written.model_copy(update={"tier": tier})
         else:
-            config, self._launching = self._planned(written)
+            config, _ = self._planned(written)  # what is launched is chosen for ladders only
         bound = {"listen": running.listen, "ops": running.ops, "cluster": running.cluster}
         return config.model_copy(update=bound)
 

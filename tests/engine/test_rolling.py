@@ -34,12 +34,14 @@ class House:
 
     folder: Path
     knobs: tuple[str, ...] = ()
+    broken: int | None = None
     lines: list[str] = field(default_factory=list)
 
     def order(self, engine: Launched | None = None, number: int = 0) -> Order:
         number = int(engine.snapshot.name.partition("-")[2]) if engine else number
         socket = str(self.folder / f"{number}.sock")
         argv = (sys.executable, str(FAKE), "--uds", socket, *self.knobs)
+        argv += ("--exit-early", "3") if number == self.broken else ()
         asked = {"served_as": ("fake",), "stop_grace_s": 5, "start_timeout_s": 20, "drain_s": 20}
         return Order(Command(argv), EngineSettings.model_validate(asked))
 
@@ -48,6 +50,10 @@ class House:
         log = Log("json", self.lines.append)
         order = self.order(number=number)
         return Launched(f"engine-{number}", order, socket, self.folder / f"{number}.log", log)
+
+    def orders(self, gate: Gate) -> dict[str, Order]:
+        ours = [one for one in gate.fleet.engines if isinstance(one, Launched)]
+        return {one.snapshot.name: one.order for one in ours}
 
     def rolling(self, fleet: Fleet, beside: bool = False) -> Rolling:
         return Rolling(fleet, self.make, self.order, beside)
@@ -142,13 +148,42 @@ async def test_what_has_not_changed_is_left_alone(tmp_path: Path) -> None:
 async def test_a_change_that_does_not_come_up_leaves_the_old(tmp_path: Path, beside: bool) -> None:
     house = House(tmp_path)
     async with housing(house, 2) as gate, Load(gate):
-        old = [engine.order for engine in gate.fleet.engines if isinstance(engine, Launched)]
+        old = house.orders(gate)
         house.knobs = ("--say", "ValueError: no such flag", "--exit-early", "3")
         with pytest.raises(EngineFailed, match="exited with code 3"):
             await house.rolling(gate.fleet, beside).to(2)
         await until(lambda: all(e.ready for e in gate.fleet.engines), "both to be back")
-        now = [engine.order for engine in gate.fleet.engines if isinstance(engine, Launched)]
-        assert now == old
+        assert house.orders(gate) == old
+
+
+@pytest.mark.parametrize("beside", [False, True])
+async def test_a_change_that_one_of_them_cannot_take_leaves_all_as_they_were(
+    tmp_path: Path, beside: bool
+) -> None:
+    """Those that were changed before it go back, and those that are too many are still there."""
+    house = House(tmp_path)
+    async with housing(house, 3) as gate, Load(gate):
+        old = house.orders(gate)
+        house.knobs = ("--births", str(tmp_path / "births"))
+        house.broken = 4 if beside else 1
+        with pytest.raises(
+            EngineFailed, match=r"engine-[14] did not come up: it exited with code 3"
+        ):
+            await house.rolling(gate.fleet, beside).to(2)
+        assert house.orders(gate) == old
+        assert all(engine.ready for engine in gate.fleet.engines)
+        assert len((tmp_path / "births").read_text().split()) == 2, "one came up, one did not"
+
+
+async def test_one_more_that_does_not_come_up_is_no_change(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    async with housing(house, 1) as gate, Load(gate):
+        old = house.orders(gate)
+        house.knobs, house.broken = ("--births", str(tmp_path / "births")), 2
+        with pytest.raises(EngineFailed, match="engine-2 did not come up"):
+            await house.rolling(gate.fleet, beside=True).to(3)
+        assert house.orders(gate) == old
+        assert restarts(gate) == [0], "it had no part in it"
 
 
 @pytest.mark.parametrize("beside", [False, True])

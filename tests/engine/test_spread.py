@@ -8,6 +8,8 @@ from pathlib import Path
 
 from seekserve.engine.engine import State
 from seekserve.engine.fleet import Fleet
+from seekserve.engine.rolling import renewed
+from seekserve.engine.stages import in_words
 from tests.engine.nodes import births, environ, head, joined, node
 from tests.support import alive, config, gateway, until
 
@@ -63,6 +65,18 @@ async def test_a_node_that_is_killed_takes_its_engine_with_it(tmp_path: Path) ->
             await until(lambda: not alive(engine), "its engine to end")
         with joined(one.port, tmp_path / "w"):
             await one.becomes(State.READY, restarts=1)
+
+
+async def test_one_whose_last_life_is_not_over_yet_is_renewed(tmp_path: Path) -> None:
+    """Its next life is not counted before that."""
+    away = ("--ignore-term",)
+    async with head(tmp_path / "h", *away, stop_grace_s=3) as one, node(one.port, tmp_path / "w"):
+        await one.becomes(State.READY)
+        os.kill(one.births[0], signal.SIGKILL)
+        dead = await until(lambda: not one.engine.ready and one.engine.snapshot, "its death")
+        assert in_words(dead) == "ending what is left of the last life"
+        assert await renewed(Fleet([one.engine]), "engine-0") == ["engine-0 was started anew"]
+        assert (one.engine.ready, one.engine.snapshot.restarts) == (True, 1)
 
 
 async def test_a_node_that_is_frozen_is_lost(tmp_path: Path) -> None:

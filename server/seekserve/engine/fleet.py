@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from seekserve.engine.engine import Engine, Snapshot, State
 from seekserve.engine.probe import ModelCard
 from seekserve.engine.vigil import Seen
-from seekserve.errors import NotFound, StartError
+from seekserve.errors import NotFound
 
 
 class Fleet:
@@ -26,7 +25,6 @@ class Fleet:
         self.engines = list(engines)
         self._run_dir = run_dir
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._asides: set[asyncio.Task[None]] = set()
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._seen: Callable[[Snapshot], Seen] = lambda snapshot: Seen()
 
@@ -39,7 +37,7 @@ class Fleet:
         return self
 
     async def __aexit__(self, *reason: object) -> None:
-        tasks = [*self._asides, *self._tasks.values()]
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -53,12 +51,6 @@ class Fleet:
         engine.seen = partial(_ask, self._seen, engine)
         self.engines.append(engine)
         self._start(engine)
-
-    def aside(self, work: Coroutine[Any, Any, object]) -> None:
-        """Something to be done for an engine that nobody waits for. It ends with the fleet."""
-        task = asyncio.create_task(_quietly(work))
-        self._asides.add(task)
-        task.add_done_callback(self._asides.discard)
 
     async def let_go(self, engine: Engine) -> None:
         """Ends one, once what it works on is done."""
@@ -122,12 +114,6 @@ class Fleet:
             for engine in self.engines
             if not engine.snapshot.models or any(c.id == model for c in engine.snapshot.models)
         ]
-
-
-async def _quietly(work: Coroutine[Any, Any, object]) -> None:
-    """What became of it shows in the engine's state."""
-    with suppress(StartError):
-        await work
 
 
 def _ask(seen: Callable[[Snapshot], Seen], engine: Engine) -> Seen:

@@ -167,7 +167,7 @@ class Launched(Engine):
                 self._ended("fenced")
                 process.hurry(0.0)  # one that hangs does not hear; its requests wait for its end
                 self._blame(self._named(amiss.result()), [])
-            self._become(State.STARTING, stage="wait")
+            self._become(State.STARTING, stage="end")
             return Life(max(time.monotonic() - ready_at, HALF_A_LIFE_S))
 
     def _named(self, amiss: str) -> str:

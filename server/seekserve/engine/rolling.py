@@ -1,13 +1,15 @@
 """Engines that are to be others, or anew: one after another, so that what is asked meanwhile is answered.
 
 A changed engine is started beside the one it replaces where there is room for both, which costs no
-answer at all; else after it. One that does not come up leaves the old one in its place.
+answer at all; else after it. One that does not come up leaves all as they were: those too many are stopped
+last, and those that were changed before it are changed back.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from seekserve.engine.engine import Engine, Snapshot, State
 from seekserve.engine.fleet import Fleet
@@ -30,31 +32,57 @@ class Rolling:
 
     async def to(self, count: int, force: bool = False) -> list[str]:
         """Brings the fleet to `count` engines of the new kind; `force` starts equal ones anew as well.
-        Returns what was done, in words. Raises EngineFailed when one does not come up.
+        Returns what was done, in words. Raises EngineFailed when one does not come up, once those that
+        were changed are as they were.
         """
-        ours = [engine for engine in self._fleet.engines if isinstance(engine, Launched)]
+        ours = list(self._ours().values())
         ours.sort(key=lambda engine: not engine.ready)  # of too many, those that work stay
         stale = [e for e in ours[:count] if force or self._is_stale(e)]
         stale.sort(key=lambda engine: engine.ready)  # and those that work are the last to go
-        done = [await self._away(engine) for engine in ours[count:]]
-        done += [await self._changed(engine) for engine in stale]
-        return done + [await self._one_more() for _ in range(count - len(ours))]
+        more, surplus = count - len(ours), ours[count:]
+        if self._beside and more <= 0:  # else one more takes the room
+            more, surplus, stale = len(stale), stale + surplus, []
+        done = await self._come(more, stale)
+        return done + [await self._away(engine) for engine in surplus]
+
+    def _ours(self) -> dict[str, Launched]:
+        return {e.snapshot.name: e for e in self._fleet.engines if isinstance(e, Launched)}
 
     def _is_stale(self, engine: Launched) -> bool:
         return engine.snapshot.state is State.FAILED or self._order_of(engine) != engine.order
+
+    async def _come(self, more: int, stale: list[Launched]) -> list[str]:
+        """Those `more`, then each stale one in its place, while others take its requests: all, or none."""
+        added: list[Launched] = []
+        before: list[tuple[str, Order]] = []
+        done: list[str] = []
+        try:
+            for _ in range(more):
+                added.append(await self._one_more())
+                done.append(f"{added[-1].snapshot.name} was started")
+            for engine in stale:
+                before.append((engine.snapshot.name, engine.order))
+                done.append(await self._begun_again(engine, self._order_of(engine)))
+        except EngineFailed:
+            with suppress(EngineFailed):  # the old cannot be had either: what works is left alone
+                await self._back(before, added)
+            raise
+        return done
+
+    async def _back(self, before: list[tuple[str, Order]], added: list[Launched]) -> None:
+        """The one that failed is the last of them."""
+        for name, order in reversed(before):
+            engine = self._ours()[name]  # where it was given up, another has its name
+            if engine.order != order or engine.snapshot.state is State.FAILED:
+                await self._begun_again(engine, order)
+        for engine in added:
+            await self._fleet.let_go(engine)
 
     async def _away(self, engine: Launched) -> str:
         await self._fleet.let_go(engine)
         return f"{engine.snapshot.name} was stopped"
 
-    async def _changed(self, engine: Launched) -> str:
-        if not self._beside:
-            return await self._anew(engine)
-        new = await self._one_more()
-        await self._fleet.let_go(engine)
-        return f"{new}, in place of {engine.snapshot.name}"
-
-    async def _one_more(self) -> str:
+    async def _one_more(self) -> Launched:
         engine = self._make(self._number())
         self._fleet.add(engine)
         try:
@@ -62,17 +90,7 @@ class Rolling:
         except EngineFailed:
             await self._fleet.let_go(engine)
             raise
-        return f"{engine.snapshot.name} was started"
-
-    async def _anew(self, engine: Launched) -> str:
-        """After the old one, in its place: others take its requests meanwhile."""
-        old = engine.order
-        try:
-            return await self._begun_again(engine, self._order_of(engine))
-        except EngineFailed:
-            task = self._begun_again(engine, old)  # it need not be waited for
-            self._fleet.aside(task)
-            raise
+        return engine
 
     async def _begun_again(self, engine: Launched, order: Order) -> str:
         if engine.snapshot.state is State.FAILED:

@@ -13,6 +13,7 @@ WORDS = {
     "compile": "compiling",
     "warm-up": "warming up",
     "serve": "opening the socket",
+    "end": "ending what is left of the last life",
     "wait": "waiting before the next start",
 }
 
