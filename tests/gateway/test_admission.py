@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -12,9 +12,10 @@ from seekserve.engine.address import Address
 from seekserve.engine.engine import Engine, State
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.probe import ModelCard
-from seekserve.errors import EngineNotReady, QueueFull
+from seekserve.errors import EngineBroke, EngineLost, EngineNotReady, QueueFull
 from seekserve.gateway.admission import Admission
 from seekserve.gateway.gauges import gauges
+from seekserve.gateway.lease import Broke, Lease
 from seekserve.gateway.sizes import Wish
 from seekserve.log import Log
 from seekserve.settings import Limits, Tenancy
@@ -390,3 +391,37 @@ async def test_a_prompt_beyond_the_window_counts_as_the_window() -> None:
     house.engines[0]._become(State.READY, models=(card,))
     async with house.admission.enter(Wish("m", size=40_000_000), 5) as lease:
         assert lease.size.prompt == 16_000
+
+
+def lost(lease: Lease, house: House) -> Broke:
+    return Broke(EngineLost("x"), lease.engine.snapshot, house.clock())
+
+
+async def test_one_that_comes_again_and_gets_no_place_is_not_charged() -> None:
+    house, wish = House(), Wish("m", key="ann", size=4000, most=1000)
+    async with house.admission.enter(wish, 0.05) as lease:
+        broke = Broke(EngineBroke("x"), lease.engine.snapshot, house.clock())
+    group = house.admission.lines["m"].groups["all"]
+    for _ in range(3):
+        with pytest.raises(EngineBroke):
+            async with house.admission.enter(wish, 0.05, None, broke):
+                raise AssertionError("there is no other engine")
+    assert (group.served, group.counters["ann"]) == (0, 0)
+
+
+async def test_one_that_comes_again_and_leaves_in_the_tick_of_its_place_is_even() -> None:
+    house, wish = House(engines=2), Wish("m", key="ann", size=4000, most=1000)
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        begun = await first.enter_async_context(house.admission.enter(wish, 0.05))
+        await second.enter_async_context(house.admission.enter(wish, 0.05))
+        group = house.admission.lines["m"].groups["all"]
+        again = house.admission.enter(wish, 5, None, lost(begun, house))
+        waiting = asyncio.create_task(again.__aenter__())
+        await until(lambda: house.admission._again)
+        before = group.served
+        await second.aclose()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert group.served == before - begun.size.cost, "the second came to nothing, nor did this"
+    assert (group.served, group.counters["ann"]) == (0, 0)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from seekserve.gateway.fair import Line
+from seekserve.gateway.fair import MOST_KEYS, Line
 from seekserve.gateway.lease import Turn
 from seekserve.gateway.sizes import Size, Sizes, Wish
 from tests.gateway.simulated import CLASSES, House, percentile, run
@@ -140,6 +140,20 @@ def test_a_key_that_was_idle_hoards_no_credit() -> None:
             line.add(turn(key))
         order = [line.take("public").key for _ in range(10)]
         assert 4 <= order.count("idle") <= 6
+
+
+def test_a_key_that_waits_is_not_forgotten_for_those_that_come_and_go() -> None:
+    line: Line[Turn] = Line(CLASSES, lambda: 0.0)
+    with asyncio.Runner() as runner:
+        place = runner.get_loop().create_future()
+        for key in ("one", "other"):
+            line.add(Turn(0, Wish("m", key, "public"), Size(100, 0), 0.0, place))
+        for number in range(MOST_KEYS + 10):
+            line.charge("public", f"idle-{number}", 1)
+        assert len(line.groups["public"].counters) == MOST_KEYS + 2
+        assert [line.take("public").key for _ in range(2)] == ["one", "other"]
+        line.charge("public", "last", 1)
+        assert len(line.groups["public"].counters) <= MOST_KEYS + 2
 
 
 def test_sizes_are_learned() -> None:

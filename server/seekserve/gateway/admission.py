@@ -46,7 +46,7 @@ class Admission:
         self.classes, self._default = classes, default
         self.lines: dict[str, Line[Turn]] = {}
         self.places = Places(fleet, limits, clock, classes)
-        self._again = Again(fleet, self.places, clock)
+        self._again = Again(fleet, self.places, clock, self._charge)
         self._numbers, self.sizes = itertools.count(), Sizes()
         self._looks: asyncio.TimerHandle | None = None
         self.first: Callable[[float], None] = lambda first_s: None
@@ -131,7 +131,6 @@ class Admission:
         self._keep_looking()
         try:
             if await turn.placed(self._clock, tick_s, tick):
-                self._line(turn.wish.model).charge(turn.key_class, turn.key, turn.cost)
                 return turn.place.result()
             raise turn.broke.error
         except BaseException:
@@ -139,6 +138,9 @@ class Admission:
             raise
         finally:
             self._again.drop(turn)
+
+    def _charge(self, turn: Turn) -> None:
+        self._line(turn.wish.model).charge(turn.key_class, turn.key, turn.cost)
 
     def _keep_looking(self) -> None:
         """Some places come with time alone: what is kept for a class fades, a large request's turn comes."""

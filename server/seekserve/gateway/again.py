@@ -6,6 +6,8 @@ Admission asks; the list is written here alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from seekserve.engine.engine import Engine, State
 from seekserve.engine.fleet import Fleet
 from seekserve.errors import EngineLost, Refusal
@@ -17,8 +19,11 @@ NOTICED_S = 5.0  # by then the death of a process is known
 
 
 class Again:
-    def __init__(self, fleet: Fleet, places: Places, clock: Clock) -> None:
-        self._fleet, self._places, self._clock = fleet, places, clock
+    def __init__(
+        self, fleet: Fleet, places: Places, clock: Clock, placed: Callable[[Turn], None]
+    ) -> None:
+        """`placed` hears of each that gets a place, in the tick in which it does."""
+        self._fleet, self._places, self._clock, self._placed = fleet, places, clock, placed
         self._turns: list[Turn] = []
 
     def __len__(self) -> int:
@@ -39,6 +44,7 @@ class Again:
                 self._turns.remove(turn)
                 if not turn.place.done():
                     turn.place.set_result(self._places.begin(turn, engine))
+                    self._placed(turn)
                 return True
         return False
 

@@ -121,8 +121,10 @@ class Group(Generic[T]):
     def _count(self, key: str, counter: float) -> None:
         self.counters[key] = counter
         self.counters.move_to_end(key)
-        if len(self.counters) > MOST_KEYS + len(self.lines):
-            self.counters.popitem(last=False)
+        while len(self.counters) > MOST_KEYS + len(self.lines):
+            oldest, counter = self.counters.popitem(last=False)
+            if oldest in self.lines:  # or its place in the heap would be nobody's
+                self.counters[oldest] = counter
 
     def _forget(self, key: str) -> None:
         del self.lines[key]
