@@ -9,6 +9,7 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from seekserve.engine.address import Address
-from seekserve.engine.engine import Snapshot, State
+from seekserve.engine.engine import NODES, Snapshot, State
 from seekserve.errors import ConfigError
 from seekserve.screen import Patient, Screen, curl, python
 from tests.support import KEY, FakeEngine, config, free_port, until, without_proxies
@@ -42,6 +43,23 @@ def test_the_banner_says_where_others_reach_it(host: str, all_of_them: bool) -> 
     told = page.getvalue()
     assert "http://127.0.0.1:8000/v1" in told
     assert ("every other address of this machine" in told) is all_of_them
+
+
+@pytest.mark.parametrize("host", ["fd12:3456::1", "fd12::ab:cd:1"])
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_ipv6_address_is_no_markup(host: str, terminal: bool) -> None:
+    page = io.StringIO()
+    screen = Screen(Console(file=page, width=200, force_terminal=terminal, color_system=None))
+    there = Snapshot("engine-0", Address(path="/x"), (), State.STARTING, stage=NODES, nodes=2)
+    with screen.progress():
+        screen.heard(replace(there, where=f"[{host}]:29540"))
+        screen.said(f"joined [{host}]:29541")
+    screen.banner(config("unix:/x", key=KEY, listen={"host": host}), 8000, ["m"])
+    told = page.getvalue()
+    for where in (f"waiting at [{host}]:29540", f"joined [{host}]:29541"):
+        assert where in told
+    panel = told[told.index("seekserve is ready") : told.index("curl")]
+    assert f"http://[{host}]:8000/v1 " in panel
 
 
 def test_what_is_pasted_is_one_call_whatever_the_model_is_called() -> None:

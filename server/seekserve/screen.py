@@ -49,7 +49,7 @@ class Screen:
             return
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
         )
@@ -78,11 +78,11 @@ class Screen:
                 )
         elif self._said.get(snapshot.name) != words:
             self._said[snapshot.name] = words
-            self._print(f"... {words}", highlight=False)
+            self._print(Text(f"... {words}"))
 
     def said(self, words: str) -> None:
         """One line of progress."""
-        self._print(f"... {words}", highlight=False, markup=False, soft_wrap=True)
+        self._print(Text(f"... {words}"), soft_wrap=True)
 
     def _print(self, *what: RenderableType, **how: Any) -> None:
         """Nobody may be able to read it, on a full disk or a lost terminal: that is no reason to end."""
@@ -111,9 +111,12 @@ class Screen:
     def banner(self, config: Config, port: int, models: list[str]) -> None:
         """Where it is and two ways to try it, ready to paste."""
         base, names = base_url(config, port), escape(shown(", ".join(models)))
+        told = (
+            f"[bold]{escape(base)}[/]{_reach(config)}   models: [bold]{names}[/]\n{_door(config)}"
+        )
         self._print(
             Panel.fit(
-                f"[bold]{base}[/]{_reach(config)}   models: [bold]{names}[/]\n{_door(config)}",
+                Text.from_markup(told, emoji=False),  # which an IPv6 address may spell: `:cd:`
                 title="seekserve is ready",
                 border_style="green",
             )
