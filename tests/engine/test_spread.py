@@ -6,10 +6,13 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from seekserve.engine.engine import State
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.rolling import renewed
 from seekserve.engine.stages import in_words
+from seekserve.errors import EngineFailed
 from tests.engine.nodes import births, environ, head, joined, node
 from tests.support import alive, config, gateway, until
 
@@ -77,6 +80,21 @@ async def test_one_whose_last_life_is_not_over_yet_is_renewed(tmp_path: Path) ->
         assert in_words(dead) == "ending what is left of the last life"
         assert await renewed(Fleet([one.engine]), "engine-0") == ["engine-0 was started anew"]
         assert (one.engine.ready, one.engine.snapshot.restarts) == (True, 1)
+
+
+async def test_one_whose_node_is_missing_is_not_waited_for(tmp_path: Path) -> None:
+    """Whoever asked hears which it is, and can ask for something else meanwhile."""
+    async with head(tmp_path / "h") as one:
+        async with node(one.port, tmp_path / "w"):
+            await one.becomes(State.READY)
+        await one.waits()
+        with pytest.raises(EngineFailed) as told:
+            await renewed(Fleet([one.engine]), "engine-0")
+        assert f"1 of 2 nodes have joined, waiting at 127.0.0.1:{one.port}" in told.value.message
+        assert "node 1 (127.0.0.1) left" in told.value.message
+        assert f"seekserve join 127.0.0.1:{one.port}" in told.value.todo
+        async with node(one.port, tmp_path / "w"):
+            await one.becomes(State.READY, restarts=1)
 
 
 async def test_a_node_that_is_frozen_is_lost(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from seekserve.engine.engine import Engine, Snapshot, State
+from seekserve.engine.engine import NODES, Engine, Snapshot, State
 from seekserve.engine.fleet import Fleet
 from seekserve.engine.launched import Launched, Order
+from seekserve.engine.stages import in_words
 from seekserve.errors import ConfigError, EngineFailed, UnknownName
 
 WAITING = "wait"
@@ -161,4 +162,10 @@ def _is_up(now: Snapshot, restarts: int) -> bool:
     gone = now.state in (State.FAILED, State.STOPPED) and now.since > 0
     if gone or (now.restarts > restarts and now.state is not State.READY):
         raise EngineFailed(f"{now.name} did not come up: {now.cause}", now.todo)
+    missing = now.stage == NODES and now.joined < now.nodes
+    if missing and now.restarts >= restarts:  # nobody knows for how long
+        raise EngineFailed(
+            f"{now.name} did not come up: {in_words(now)}. {now.cause}".rstrip(),
+            f"On each node that is missing: seekserve join {now.where}. It starts once all are there.",
+        )
     return now.restarts >= restarts and now.state is State.READY
