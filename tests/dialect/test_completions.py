@@ -10,7 +10,7 @@ from seekserve.dialect.completions import Completions, to_engine
 from seekserve.dialect.terms import Terms
 from seekserve.errors import BadRequest
 from seekserve.manner import Manner
-from seekserve.settings import Defaults
+from seekserve.settings import Defaults, Limits
 
 DEFAULTS = Defaults(max_tokens=100, temperature=0.5, top_p=0.9)
 
@@ -122,6 +122,28 @@ def test_what_does_not_go_with_a_suffix(fim: Any, given: dict[str, Any], param: 
         filled(fim, **given)
     assert refused.value.param == param
     assert to_engine({"model": "m", "prompt": "p"} | given, Terms(DEFAULTS))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "cap", "sent"),
+    [
+        (None, True, 100, 100),
+        (7, True, 100, 7),
+        (700, True, 100, 100),
+        (-1, True, 100, 100),
+        (-1, True, None, -1),
+        (None, True, None, None),
+        (700, False, 100, 700),
+        (None, False, 100, None),
+    ],
+)
+def test_thinking_is_bounded(given: Any, kept: bool, cap: Any, sent: int | None) -> None:
+    manner = Manner("f", thinking="hybrid", effort=False, budget=kept)
+    terms = Terms(DEFAULTS, Limits(thinking_tokens=cap), manner=manner)
+    more = {"thinking_token_budget": given}
+    told = to_engine({"model": "m", "prompt": "<think>"} | more, terms)
+    assert told.get("thinking_token_budget") == sent
+    assert ("thinking_token_budget" in told) is (sent is not None)
 
 
 def test_users_have_their_own_part_of_the_cache() -> None:

@@ -10,7 +10,7 @@ from seekserve.dialect import anthropic, chat, prefix
 from seekserve.dialect.terms import Terms
 from seekserve.errors import BadRequest, EngineBroke
 from seekserve.manner import Manner
-from seekserve.settings import Defaults
+from seekserve.settings import Defaults, Limits
 
 USER = {"role": "user", "content": "hi"}
 ON, OFF = {"thinking": {"type": "enabled"}}, {"thinking": {"type": "disabled"}}
@@ -27,9 +27,11 @@ def wanted(last: dict[str, Any], terms: Terms | None = None, **more: Any) -> dic
     return chat.to_engine(request(last, **more), terms or Terms())
 
 
-def walked(wanted: dict[str, Any], opening: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def walked(
+    wanted: dict[str, Any], opening: str, terms: Terms | None = None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The bodies asked for on the way, and the last; a token is a character."""
-    steps, bodies = prefix.steps(wanted), []
+    steps, bodies = prefix.steps(wanted, terms or Terms()), []
     path, body = next(steps)
     try:
         while True:
@@ -181,6 +183,24 @@ def test_the_last_call_is_a_text_completion() -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "budget", "sent"),
+    [
+        (OFF, True, 100),
+        (OFF | {"thinking_token_budget": 9}, True, 100),
+        ({"thinking_token_budget": 9}, True, 9),
+        ({"thinking_token_budget": 900}, True, 100),
+        (ON, True, 100),
+        (OFF, False, None),
+    ],
+)
+def test_what_goes_on_thinking_has_the_cap_too(more: Any, budget: bool, sent: int | None) -> None:
+    manner = Manner("f", thinking="hybrid", effort=False, budget=budget)
+    terms = Terms(limits=Limits(thinking_tokens=100), manner=manner)
+    _, last = walked(wanted({"content": "<think>"}, terms, **more), "Q", terms)
+    assert last.get("thinking_token_budget") == sent
+
+
+@pytest.mark.parametrize(
     ("more", "logprobs"),
     [
         ({}, None),
@@ -197,7 +217,7 @@ def test_logprobs_are_asked_for_in_the_other_words(more: Any, logprobs: int | No
 
 @pytest.mark.parametrize("told", [{}, {"tokens": None}, {"tokens": "abc"}])
 def test_an_engine_that_renders_nothing(told: dict[str, Any]) -> None:
-    steps = prefix.steps(wanted({"content": "A"}))
+    steps = prefix.steps(wanted({"content": "A"}), Terms())
     next(steps)
     steps.send({"tokens": [1], "token_strs": None})
     with pytest.raises(EngineBroke, match="render"):

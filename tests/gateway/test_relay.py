@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from seekserve.gateway import keyfile
+from tests.gateway.test_keyfile import add
 from tests.support import FakeEngine, Gate, config, gateway, post, raw, until
 
 ENVELOPE = {"message", "type", "param", "code"}
@@ -190,11 +192,31 @@ async def test_odd_events_do_not_become_a_defect(gate: Gate) -> None:
     assert answer.text.rstrip().endswith(("[DONE]", "}"))
 
 
-async def test_an_answer_over_the_cap_is_refused(engine: FakeEngine) -> None:
-    async with gateway(config(engine.url, limits={"answer_mib": 1})) as gate:
-        answer = await gate.ask("fault:huge_answer mib=2")
-        assert answer.status_code == 502
-        assert "1 MiB" in failure(answer)["message"]
+async def test_an_answer_over_the_cap_is_refused(engine: FakeEngine, tmp_path: Path) -> None:
+    """It was the client's wish: no engine is blamed for it or asked again, and it is not for nothing."""
+    key = add(tmp_path / keyfile.NAME, "alice", tokens_per_min=100_000)
+    settings = config(engine.url, limits={"answer_mib": 1}, state_dir=tmp_path)
+    async with gateway(settings) as gate:
+        gate.client.headers["x-api-key"] = key
+        before = len(engine.state()["seen"])
+        for _ in range(5):
+            answer = await gate.ask("fault:huge_answer mib=2", max_tokens=50)
+            assert answer.status_code == 400
+            assert "over 1 MiB" in failure(answer)["message"]
+        assert len(engine.state()["seen"]) == before + 5
+        assert await gate.figure("seekserve_key_tokens") >= 5 * 50
+        assert (await gate.ask()).status_code == 200
+
+
+async def test_a_count_over_the_cap_costs_nothing(engine: FakeEngine, tmp_path: Path) -> None:
+    key = add(tmp_path / keyfile.NAME, "alice", tokens_per_min=100_000)
+    settings = config(engine.url, limits={"answer_mib": 1}, state_dir=tmp_path)
+    async with gateway(settings) as gate:
+        gate.client.headers["x-api-key"] = key
+        asked = gate.chat("fault:huge_answer mib=2")
+        answer = await gate.client.post("/v1/messages/count_tokens", json=asked)
+        assert answer.status_code == 400
+        assert await gate.figure("seekserve_key_tokens") == 0
 
 
 async def test_comments_bridge_a_silence_before_the_head_and_in_mid_stream(

@@ -124,7 +124,7 @@ def test_a_begun_answer_goes_on_from_all_that_was_said(
     parsed = body.parse(json.dumps(given_).encode(), ChatRequest)
     given_ = parsed.model_dump(exclude_unset=True, by_alias=True)
     assert prefix.begun(given_)
-    steps = prefix.steps(chat.to_engine(given_, TERMS))
+    steps = prefix.steps(chat.to_engine(given_, TERMS), TERMS)
     path, conversation = next(steps)
     assert path == "/tokenize"
     assert meaning(conversation["messages"]) == told
@@ -142,7 +142,7 @@ def test_a_begun_answer_goes_on_from_all_that_was_said(
 def begun_or_not(asked: Json, terms: Terms) -> Json:
     wanted = chat.to_engine(asked, terms)
     if prefix.begun(asked):
-        next(prefix.steps(wanted))
+        next(prefix.steps(wanted, TERMS))
     return wanted
 
 

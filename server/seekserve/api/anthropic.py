@@ -46,7 +46,7 @@ class Anthropic:
             return Relay(self._gateway, ask(wanted, accent, stream))
         prefix.check(wanted)
         begun = Begun(asked.model, prefix.thinks_on(wanted))
-        steps = partial(prefix.steps, wanted)
+        steps = partial(prefix.steps, wanted, named.terms)
         return Relay(self._gateway, ask(wanted, begun, stream, steps=steps))
 
     async def count_tokens(self, request: Request) -> Response:

@@ -41,7 +41,7 @@ class OpenAI:
         if not prefix.begun(given):
             return self._relay(asked, wanted, chat.Chat(self._usage_last))
         accent = continued.Continued(prefix.thinks_on(wanted), self._usage_last)
-        return self._relay(asked, wanted, accent, lambda: prefix.steps(wanted))
+        return self._relay(asked, wanted, accent, lambda: prefix.steps(wanted, named.terms))
 
     async def completions(self, request: Request) -> Response:
         """Continue a text, or with `suffix` fill its middle in. Streams when `stream` is true."""

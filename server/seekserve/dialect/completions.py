@@ -66,6 +66,8 @@ def to_engine(given: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     asked.setdefault("temperature", terms.defaults.temperature)
     asked.setdefault("top_p", terms.defaults.top_p)
     asked["max_tokens"] = terms.at_most(asked.get("max_tokens", terms.defaults.max_tokens))
+    if (budget := terms.think_at_most(asked.get("thinking_token_budget"))) is not None:
+        asked["thinking_token_budget"] = budget
     bounds.check(asked, terms.limits)
     return _fill_in(asked, terms.manner) if asked.get("suffix") is not None else asked
 

@@ -12,6 +12,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from seekserve.dialect.logprobs import END
+from seekserve.dialect.terms import Terms
 from seekserve.dialect.thinking import Thought, template_kwargs
 from seekserve.errors import BadRequest, EngineBroke
 
@@ -63,8 +64,11 @@ def thinks_on(wanted: Body) -> bool:
     return bool(last.get("reasoning_content")) and not _text(last) and not off
 
 
-def steps(wanted: Body) -> Steps:
-    """From the chat request that the same conversation would make to a text completion."""
+def steps(wanted: Body, terms: Terms) -> Steps:
+    """From the chat request that the same conversation would make to a text completion.
+
+    What was begun may think although the request says not to, hence has the cap of those that do.
+    """
     *before, last = wanted["messages"]
     opening = yield "/tokenize", _conversation(wanted, before)
     opened = _OPEN in "".join(opening.get("token_strs") or ())[-12:]
@@ -74,6 +78,8 @@ def steps(wanted: Body) -> Steps:
     asked = {name: value for name, value in wanted.items() if name not in _CHAT_ONLY}
     if wanted.get("logprobs"):
         asked["logprobs"] = wanted.get("top_logprobs") or 0
+    if (cap := terms.think_at_most()) is not None:
+        asked.setdefault("thinking_token_budget", cap)
     return asked | {"prompt": _tokens(opening) + _tokens(beginning)}
 
 

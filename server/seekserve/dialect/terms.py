@@ -43,3 +43,10 @@ class Terms:
     def at_most(self, tokens: int) -> int:
         """vLLM refuses a larger number than the window instead of giving what there is."""
         return min(tokens, self.window or tokens, self.limits.max_tokens or tokens)
+
+    def think_at_most(self, tokens: int | None = None) -> int | None:
+        """A budget of thinking (below 0: none) within the cap, where the engine keeps such a budget."""
+        if not self.manner.budget:
+            return tokens
+        caps = [cap for cap in (tokens, self.limits.thinking_tokens) if cap is not None]
+        return min((cap for cap in caps if cap >= 0), default=None)

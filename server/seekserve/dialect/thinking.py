@@ -94,12 +94,9 @@ def _budget(given: Mapping[str, Any], terms: Terms, effort: str) -> int | None:
     switch = given.get("thinking") or {}
     wanted = switch.get("budget_tokens")
     wanted = given.get("thinking_token_budget") if wanted is None else wanted
-    if not terms.manner.budget:
-        return wanted
-    if wanted is None and not terms.manner.effort:
+    if wanted is None and terms.manner.budget and not terms.manner.effort:
         wanted = {str(k): v for k, v in terms.defaults.effort_budgets.items()}.get(effort)
-    caps = [tokens for tokens in (wanted, terms.limits.thinking_tokens) if tokens is not None]
-    return min((tokens for tokens in caps if tokens >= 0), default=None)
+    return terms.think_at_most(wanted)
 
 
 def template_kwargs(thinks: Thought) -> dict[str, bool]:

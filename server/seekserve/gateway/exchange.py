@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from seekserve.errors import EngineBroke, HungUp
+from seekserve.errors import BadRequest, EngineBroke, HungUp, Refusal
 from seekserve.gateway.ask import Ask, Steps, encoded
 from seekserve.gateway.connection import Connection, Poured
 from seekserve.gateway.kept import ASKED
@@ -164,7 +164,12 @@ class Exchange:
         return sink
 
     async def _whole(self, connection: Connection) -> bytes:
-        told = answer_of(await self._body(connection))
+        try:
+            told = answer_of(await self._body(connection))
+        except BadRequest:  # the engine has worked for it all the same
+            if not self.ask.aside:
+                self.trace.tokens = self.lease.estimate(self.lease.size.output)
+            raise
         try:
             self.trace.tokens = counted(told.get("usage"))
             self.trace.finish = finish(told)
@@ -183,9 +188,19 @@ class Exchange:
                 raise silent()
             size += len(data or b"")
             if size > self.limits.answer_mib << 20:
-                raise EngineBroke(f"The answer exceeds {self.limits.answer_mib} MiB.")
+                raise self._too_large(connection.status)
             parts.append(data or b"")
         return b"".join(parts)
+
+    def _too_large(self, status: int) -> Refusal:
+        """An answer is as large as the client asked for; only a refusal is the engine's own."""
+        cap = self.limits.answer_mib
+        if status != 200:
+            return EngineBroke(f"The engine refused with status {status} in over {cap} MiB.")
+        return BadRequest(
+            f"The answer came to over {cap} MiB. Stream it, send less, or ask for fewer tokens, n or "
+            "top_logprobs."
+        )
 
 
 def silent() -> EngineBroke:

@@ -121,6 +121,11 @@ class Lease:
     def waited_s(self) -> float:
         return self.sent_at - self.arrived
 
+    def estimate(self, made: int) -> dict[str, int]:
+        """What an answer that ended before its usage came to: an event is about a token."""
+        self.estimated = True
+        return {"prompt": self.size.prompt, "completion": made}
+
     def began(self) -> None:
         """Its prompt is read, and what was before it: `eased` hears that others may follow."""
         self.first_s = self.clock() - self.sent_at

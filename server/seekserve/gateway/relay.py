@@ -171,7 +171,7 @@ class Relay(Response):
             raise
         except asyncio.CancelledError:  # whoever leaves early has had the engine's work
             if not (trace.tokens or ask.aside):
-                _estimate(trace, lease, tap.pieces if tap else lease.size.output)
+                trace.tokens = lease.estimate(tap.pieces if tap else lease.size.output)
             raise
         finally:
             if tap and tap.first_at is not None:
@@ -216,15 +216,7 @@ class Relay(Response):
 def _read(trace: Trace, lease: Lease, tap: Tap) -> None:
     """What a stream has come to so far."""
     trace.first_at, trace.last_at, trace.finish = tap.first_at, tap.last_at, tap.finish
-    trace.tokens = counted(tap.usage)
-    if not trace.tokens:
-        _estimate(trace, lease, tap.pieces)
-
-
-def _estimate(trace: Trace, lease: Lease, made: int) -> None:
-    """What an answer that ended before its usage came to: an event is about a token."""
-    lease.estimated = True
-    trace.tokens = {"prompt": lease.size.prompt, "completion": made}
+    trace.tokens = counted(tap.usage) or lease.estimate(tap.pieces)
 
 
 def _how(broke: Broke | None, tap: Tap | None) -> str:
