@@ -442,11 +442,46 @@ def test_months_are_utc() -> None:
 
 def test_a_month_may_turn_while_nobody_asks() -> None:
     now = [JULY]
-    spending = Spending(lambda: now[0])
+    spending = Spending(lambda: now[0], lambda month: {})
     spending.begin({"ann": 10**9})
     spending.add("ann", 10**9, month_end(JULY) + 1)
     now[0] = month_end(JULY) + 2
     assert spending.of("ann") == 1.0
+
+
+async def test_a_clock_that_is_put_right_loses_no_month(tmp_path: Path) -> None:
+    now = [JULY]
+    async with ledger(tmp_path, wall=lambda: now[0]) as book:
+        book.record(row(time=JULY))
+        for strange in (JULY + 400 * 86_400, 86_400.0):
+            now[0] = strange
+            assert book.spent("ann") == 0.0
+            now[0] = JULY
+            assert book.spent("ann") == 1.0
+    now[0] = 86_400.0  # a machine without a clock of its own, before it has asked for the time
+    book = ledger(tmp_path, wall=lambda: now[0])
+    assert book.spent("ann") == 0.0
+    now[0] = JULY
+    assert book.spent("ann") == 1.0
+
+
+def test_a_month_is_read_once_and_a_few_are_kept() -> None:
+    now, read = [JULY], list[str]()
+
+    def file(month: str) -> dict[str, int]:
+        read.append(month)
+        return {"ann": 10**9}
+
+    spending = Spending(lambda: now[0], file)
+    for _ in range(3):
+        for back in (0, 1, 2):
+            now[0] = JULY - back * 31 * 86_400
+            assert spending.of("ann") == 1.0
+    assert read == ["2026-07", "2026-06", "2026-05"]
+    for back in range(40):
+        now[0] = JULY - back * 31 * 86_400
+        spending.of("ann")
+    assert len(spending._months) <= 4
 
 
 def test_usage_adds_up_by_each_name(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from seekserve.gateway.ledgerfile import Connection
 UNIT = 1_000_000_000
 """Costs as kept, per unit of the currency."""
 
+MOST_MONTHS = 4  # whose sums are kept in memory
 By = Literal["key", "class", "model", "day"]
 
 _GROUPS: dict[By, str] = {
@@ -123,16 +124,20 @@ def month_end(when: float) -> float:
 
 
 class Spending:
-    """What each key has spent in the month that it is, added up as rows come: asking costs no query."""
+    """What each key has spent in the month that it is, added up as rows come: asking costs no query.
 
-    def __init__(self, wall: Callable[[], float]) -> None:
-        self._wall = wall
-        self._end = 0.0
+    Clocks are put right, back and forth. What the file has of a month that is new here says `read`.
+    """
+
+    def __init__(self, wall: Callable[[], float], read: Callable[[str], dict[str, int]]) -> None:
+        self._wall, self._read = wall, read
+        self._since = self._end = 0.0
         self._spent: dict[str, int] = {}
+        self._months: dict[str, dict[str, int]] = {}
 
     def begin(self, spent: dict[str, int]) -> None:
         """From what the file says of this month."""
-        self._end, self._spent = month_end(self._wall()), dict(spent)
+        self._months[month_of(self._wall())] = dict(spent)
 
     def add(self, key: str, cost: int, when: float) -> None:
         """`cost` in billionths of the currency's unit, at a UTC epoch that is now."""
@@ -151,5 +156,11 @@ class Spending:
         return {key or "-": spent / UNIT for key, spent in self._spent.items()}
 
     def _turn(self, now: float) -> None:
-        if now >= self._end:
-            self._end, self._spent = month_end(now), {}
+        if self._since <= now < self._end:
+            return
+        month = month_of(now)
+        if month not in self._months:
+            self._months[month] = self._read(month)
+            if len(self._months) > MOST_MONTHS:
+                del self._months[next(iter(self._months))]
+        self._since, self._end, self._spent = now, month_end(now), self._months[month]

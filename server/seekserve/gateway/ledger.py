@@ -46,7 +46,7 @@ class Ledger:
     ) -> None:
         self._path, self._prices = folder / ledgerfile.FILE, tier.prices
         self._log, self._wall = log, wall
-        self._spending = Spending(wall)
+        self._spending = Spending(wall, self._spent_in)
         self._scribe = Scribe(self._path, tier.ledger_days, log, wall)
         self._lost = Counter(dict.fromkeys(CAUSES, 0))
         self._cost: Counter[str] = Counter(dict.fromkeys(tier.classes, 0))
@@ -63,17 +63,20 @@ class Ledger:
             raise
         except Failure as error:
             self._log.event("ledger_unwritable", cause=cause(error), why=str(error))
-            self._spending.begin(self._spent_so_far(may_fail=cause(error) != "locked"))
+            self._begin(may_fail=cause(error) != "locked")
         else:
-            self._spending.begin(self._spent_so_far())
+            self._begin()
 
-    def _spent_so_far(self, may_fail: bool = False) -> dict[str, int]:
+    def _begin(self, may_fail: bool = False) -> None:
+        self._spending.begin(self._spent_in(month_of(self._wall()), may_fail))
+
+    def _spent_in(self, month: str, may_fail: bool = True) -> dict[str, int]:
         if not self._path.exists():
             return {}
         try:
             with ledgerfile.reading(self._path) as db:
-                return spent_in(db, month_of(self._wall()), self._prices.currency)
-        except LedgerUnusable:
+                return spent_in(db, month, self._prices.currency)
+        except Failure:
             if may_fail:
                 return {}
             raise
