@@ -9,7 +9,8 @@ import pytest
 
 from seekserve.errors import NotTakenUp
 from seekserve.gateway.kept import Kept
-from seekserve.gateway.onward import Onward, Seam
+from seekserve.gateway.onward import Onward
+from seekserve.gateway.seam import Seam
 from tests.fake_tokens import ids_of
 
 TOOLS = {"tools": [{"type": "function", "function": {"name": "f"}}]}

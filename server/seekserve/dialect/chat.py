@@ -56,7 +56,9 @@ _OPENING_NULLS = (b',"prompt_token_ids":null', b',"prompt_text":null')
 
 
 def events(data: bytes) -> bytes:
-    """Renames `reasoning` and drops what is null, on the bytes of whole events, without parsing."""
+    """Renames `reasoning` and drops what is null, on the bytes of whole events. None is parsed but one that
+    holds both reasoning and content.
+    """
     data = data.replace(b'"reasoning":', b'"reasoning_content":').replace(b',"token_ids":null', b"")
     if b'"reasoning_content":' in data:
         if _EMPTY.search(data):

@@ -9,10 +9,12 @@ from seekserve.errors import EngineBroke
 from seekserve.gateway.ask import Clock, encoded
 from seekserve.gateway.exchange import Exchange
 from seekserve.gateway.kept import Kept
-from seekserve.gateway.onward import END_OF_THOUGHT, THINK, UNDECODED, Onward, Seam
+from seekserve.gateway.onward import Onward
+from seekserve.gateway.seam import END_OF_THOUGHT, THINK, Seam
 from seekserve.gateway.sse import Tap
 
 COMPLETIONS = "/v1/completions"
+UNDECODED = "\ufffd"
 OPENING = 4  # last tokens of a prompt, one of which opens or ends a thought
 MOST_UNDECODED = 4  # tokens that a character of UTF-8 may be spread over
 
