@@ -31,11 +31,12 @@ class Server(uvicorn.Server):
     """uvicorn, with signals ours: the first asks it to finish, the second to drop what runs.
 
     From the first on new requests are refused, while those that run or wait have `drain_s` to end.
-    `stopping` hears of each signal, and whether it is not the first; `draining`, while that takes long,
-    of how many still run and the seconds they have left.
+    `stopping` hears of each signal, and whether it is not the first; `hurry` of each that is not; `draining`,
+    while that takes long, of how many still run and the seconds they have left.
     """
 
     stopping: Callable[[bool], None] = staticmethod(lambda again: None)
+    hurry: Callable[[], None] = staticmethod(lambda: None)
     draining: Callable[[int, float], None] = staticmethod(lambda running, left_s: None)
 
     def __init__(
@@ -131,6 +132,8 @@ class Server(uvicorn.Server):
 
     def stop(self) -> None:
         self.stopping(self.should_exit)
+        if self.should_exit:
+            self.hurry()
         self.force_exit, self.should_exit = self.should_exit, True
         self._close_to_new()
 

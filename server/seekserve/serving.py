@@ -105,6 +105,7 @@ async def _serve(
             apps.watch(certificate.gauges)
         server = Server(apps.api, config, closing, certificate, log)
         server.stopping, server.draining = screen.stopping, _telling(screen, log)
+        server.hurry = fleet.hurry
         _settle_memory()
         fleet.listen(screen.heard)
         fleet.listen(pins.heard)

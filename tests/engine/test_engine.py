@@ -255,3 +255,20 @@ async def test_while_it_starts_requests_are_told_the_stage(tmp_path: Path) -> No
         page = await gate.figures()
         assert page["seekserve_engine_start_seconds{engine=engine-0,stage=load}"] > 0
         assert page["seekserve_engine_state{engine=engine-0,state=ready}"] == 1
+
+
+async def test_a_second_signal_ends_the_grace_of_an_engine_that_is_being_stopped(
+    tmp_path: Path,
+) -> None:
+    life = launched(tmp_path, "--ignore-term", stop_grace_s=600)
+    fleet = Fleet([life.engine])
+    async with gateway(config(), fleet) as gate:
+        gate.server.hurry = fleet.hurry
+        (pid,) = life.births
+        gate.server.stop()
+        await life.becomes(State.DRAINING)
+        await asyncio.sleep(0.3)
+        assert alive(pid), "it has its grace"
+        gate.server.stop()
+        await life.becomes(State.STOPPED)
+        assert not alive(pid)

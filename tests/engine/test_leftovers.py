@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,22 @@ def test_a_sweep_waits_for_the_memory_that_was_held(tmp_path: Path) -> None:
     with engine_in(left) as pid:
         leftovers.sweep()
         assert not alive(pid) and not left.exists()
+
+
+def test_one_whose_server_has_our_pid_or_is_not_reaped_is_left_all_the_same() -> None:
+    """As in a container that was started again: its lock tells that it is gone."""
+    words = "from seekserve.engine import leftovers; print(leftovers.run_dir())"
+    env = os.environ | {"TMPDIR": tempfile.gettempdir()}
+    child = [sys.executable, "-c", words]
+    theirs = Path(
+        subprocess.run(child, env=env, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+    )
+    left = theirs.rename(theirs.parent / f"seekserve-{os.getpid()}-x")
+    mine = leftovers.run_dir().rename(theirs.parent / f"seekserve-{gone()}-x")
+    with engine_in(left) as pid, engine_in(mine) as other:
+        leftovers.sweep()
+        assert not alive(pid) and not left.exists()
+        assert alive(other) and mine.exists(), "of a server that holds its lock"
 
 
 class Witness(io.StringIO):

@@ -102,6 +102,20 @@ async def test_kill_comes_after_the_grace(tmp_path: Path) -> None:
     assert time.monotonic() - began >= 0.3
 
 
+async def test_a_grace_may_be_cut_short_but_not_made_longer(tmp_path: Path) -> None:
+    process, lines = await spawn(IGNORES + "print('up');time.sleep(600)", tmp_path, 600)
+    await until(lambda: lines)
+    stopping = asyncio.create_task(process.stop())
+    await asyncio.sleep(0.1)
+    for within_s in (700.0, 0.1, 700.0):
+        process.hurry(within_s)
+    began = time.monotonic()
+    await stopping
+    process.hurry(0.0)
+    assert process.returncode == -signal.SIGKILL
+    assert time.monotonic() - began < 60
+
+
 async def test_a_stop_that_is_cut_short_as_the_process_ends_is_cut_short(tmp_path: Path) -> None:
     """asyncio.wait_for of Python 3.11 takes the end for an answer, and the cancellation is lost."""
     process, _ = await spawn("import time;time.sleep(600)", tmp_path, 60)

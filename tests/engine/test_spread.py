@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -203,3 +204,19 @@ async def test_what_users_and_operators_are_told(tmp_path: Path) -> None:
             figures = await gate.figures()
             assert figures["seekserve_engine_nodes{engine=engine-0}"] == 2
             assert figures["seekserve_engine_nodes_joined{engine=engine-0}"] == 1
+
+
+async def test_a_stop_that_is_hurried_is_hurried_on_all_nodes(tmp_path: Path) -> None:
+    knobs = ("--ignore-term",)
+    async with (
+        head(tmp_path / "h", *knobs, here=knobs, stop_grace_s=600) as one,
+        node(one.port, tmp_path / "w") as other,
+    ):
+        await one.becomes(State.READY)
+        one.engine.retire()
+        await one.becomes(State.DRAINING)
+        await asyncio.sleep(0.5)
+        assert all(alive(pid) for pid in (*one.births, *other.births)), "they have their grace"
+        one.engine.hurry()
+        await one.becomes(State.STOPPED)
+        assert not [pid for pid in (*one.births, *other.births) if alive(pid)]

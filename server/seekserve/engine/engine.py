@@ -126,6 +126,9 @@ class Engine:
     def retire(self) -> None:
         """Asks for its end: what runs is finished first, where the engine is ours."""
 
+    def hurry(self) -> None:
+        """It is being stopped, and has no more grace; one of somebody else's needs none."""
+
     def give_up(self, cause: str) -> None:
         """Nobody minds it any more."""
         self._become(State.FAILED, cause=cause)

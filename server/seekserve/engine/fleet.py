@@ -23,7 +23,7 @@ class Fleet:
 
     def __init__(self, engines: Iterable[Engine], run_dir: Path | None = None) -> None:
         self.engines = list(engines)
-        self._run_dir = run_dir
+        self._run_dir, self._ending = run_dir, False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._seen: Callable[[Snapshot], Seen] = lambda snapshot: Seen()
@@ -37,12 +37,18 @@ class Fleet:
         return self
 
     async def __aexit__(self, *reason: object) -> None:
+        self._ending = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._run_dir:
             shutil.rmtree(self._run_dir, ignore_errors=True)
+
+    def hurry(self) -> None:
+        """Where engines are being ended, they have no more grace; before that there is none to cut."""
+        for engine in self.engines if self._ending else ():
+            engine.hurry()
 
     def add(self, engine: Engine) -> None:
         """Starts one more."""

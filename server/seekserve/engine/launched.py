@@ -76,6 +76,10 @@ class Launched(Engine):
         self._retired = True
         self._asked.set()
 
+    def hurry(self) -> None:
+        if self._process:
+            self._process.hurry(0.0)
+
     async def run(self) -> None:
         lives: list[float] = []
         try:
@@ -112,14 +116,9 @@ class Launched(Engine):
         if not await self._gathered():
             return Life(0.0, asked=True)
         self._entered = self._spoke = time.monotonic()
-        fresh: dict[str, Any] = {
-            "share": None,
-            "stage_s": {},
-            "actual": {},
-            "cause": "",
-            "todo": "",
-        }
-        self._become(State.STARTING, stage="launch", planned=self._order.planned, **fresh)
+        fresh: dict[str, Any] = {"share": None, "stage_s": {}, "actual": {}}
+        planned = self._order.planned
+        self._become(State.STARTING, stage="launch", planned=planned, cause="", todo="", **fresh)
         try:
             process = await self._spawn()
         except OSError as error:
@@ -138,7 +137,6 @@ class Launched(Engine):
         try:
             yield
         finally:
-            self._process = None
             if self.snapshot.state is State.READY:
                 self._become(State.DRAINING)
             elif self.snapshot.state is not State.DRAINING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -11,13 +12,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-RUN_PREFIX = "seekserve-"
+RUN_PREFIX, LOCK = "seekserve-", "server.lock"
+FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 LONGEST_END_S, STEP_S = 10.0, 0.05
 
 
 def run_dir() -> Path:
-    """A private one of this process'."""
-    return Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-"))  # mkdtemp makes it 0700
+    """A private one of this process', which holds the lock in it for as long as it lives. The file has its
+    name once it is locked, so that no sweep finds it free before.
+    """
+    path = Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-"))  # mkdtemp makes it 0700
+    with contextlib.suppress(OSError):  # where files cannot be locked, its pid must do
+        new = path / f"{LOCK}.new"
+        fcntl.flock(os.open(new, FLAGS | os.O_CREAT, 0o600), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        new.rename(path / LOCK)
+    return path
 
 
 def sweep() -> None:
@@ -25,19 +34,26 @@ def sweep() -> None:
     engines of it to end; where that takes long, they still hold memory and ports that the next one needs, so
     they are killed and waited for.
     """
-    left = [path for path in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*-*") if _left(path)]
-    _until_ended([pid for path in left for pid in _killed(path)])
-    for path in left:
-        shutil.rmtree(path, ignore_errors=True)  # another server may be sweeping too
+    paths = Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*-*")
+    with contextlib.ExitStack() as held:
+        left = [path for path in paths if _left(path, held)]
+        _until_ended([pid for path in left for pid in _killed(path)])
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)  # another server may be sweeping too
 
 
-def _left(path: Path) -> bool:
-    """Whether it is ours to remove."""
+def _left(path: Path, held: contextlib.ExitStack) -> bool:
+    """Whether it is ours to remove. One of an older version has no lock, and is judged by its pid."""
     pid = path.name.removeprefix(RUN_PREFIX).split("-")[0]
-    if not pid.isdigit() or Path(f"/proc/{pid}").exists():
-        return False
     with contextlib.suppress(OSError):
-        return path.stat().st_uid == os.getuid()
+        if not pid.isdigit() or path.stat().st_uid != os.getuid():
+            return False
+        if not (path / LOCK).exists():
+            return not Path(f"/proc/{pid}").exists()
+        lock = os.open(path / LOCK, FLAGS)
+        held.callback(os.close, lock)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
     return False
 
 

@@ -79,6 +79,7 @@ class Process:
     ) -> None:
         self._child, self._pipe, self._log = child, pipe, log
         self._on_line, self._grace_s = on_line, grace_s
+        self._patience: asyncio.Timeout | None = None
         self.tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
         self._pump = asyncio.create_task(self._read(said))
 
@@ -157,8 +158,12 @@ class Process:
         return stage
 
     def hurry(self, within_s: float = HURRY_S) -> None:
-        """From now on it is given so long to end, where that is less than its grace."""
+        """From now on it is given so long to end, where that is less than what its grace leaves it."""
         self._grace_s = min(self._grace_s, within_s)
+        until = asyncio.get_running_loop().time() + within_s
+        with contextlib.suppress(RuntimeError):  # it is over
+            if self._patience:
+                self._patience.reschedule(min(until, self._patience.when() or until))
 
     def youngest_s(self) -> float | None:
         """Seconds since the last process of its session began; None off Linux (proc(5))."""
@@ -184,11 +189,11 @@ class Process:
                 with contextlib.suppress(ProcessLookupError):
                     self._child.terminate()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._grace_s):
+                    async with asyncio.timeout(self._grace_s) as self._patience:
                         await self._child.wait()
-                    async with asyncio.timeout(TIDY_S):
+                    async with asyncio.timeout(TIDY_S) as self._patience:
                         await self._emptied()
-        finally:  # a second Ctrl-C cuts the grace short, never the killing
+        finally:  # what cuts the grace short never cuts the killing
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
             await self._child.wait()

@@ -84,10 +84,14 @@ class Shift:
             await self._changed.wait()
         return self.amiss
 
-    async def end(self, within_s: float) -> list[Member]:
-        """Ends the engine's processes on all of them. Returns those that did not say that they had."""
+    def hurry(self, within_s: float) -> None:
+        """All of them are told to end, or to end sooner than they were told."""
         for member in self._at_work:
             member.link.say(Stop(epoch=self._epoch, within_s=within_s))
+
+    async def end(self, within_s: float) -> list[Member]:
+        """Ends the engine's processes on all of them. Returns those that did not say that they had."""
+        self.hurry(within_s)
         try:
             async with asyncio.timeout(within_s + TIDY_S + SPARE_S):
                 while self._at_work:

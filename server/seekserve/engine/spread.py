@@ -68,6 +68,11 @@ class Group(Process):
         """Where another node was the first, ours was killed by us."""
         return self._shift.amiss.code if self._shift.amiss else code
 
+    def hurry(self, within_s: float = HURRY_S) -> None:
+        super().hurry(within_s)
+        if self._patience:  # the others were told more
+            self._shift.hurry(within_s)
+
     async def stop(self) -> None:
         async with Ends() as ends:
             others = ends.add(self._others_stop())
