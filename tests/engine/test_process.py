@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -187,3 +188,14 @@ def test_a_log_turns_over_when_it_is_full(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "log").stat().st_size < 2**20
     assert (tmp_path / "log.1").stat().st_size > 32 * 2**20
     assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600
+
+
+async def test_a_neighbour_of_any_name_hides_nothing(tmp_path: Path) -> None:
+    """What /proc says holds the names of everybody's programs."""
+    odd = os.fsencode(tmp_path) + b"/\xff\xfe)"
+    shutil.copy(shutil.which("sleep") or "", odd)
+    process, _ = await spawn(f"import os; os.execv({odd!r}, ['x', '600'])", tmp_path)
+    async with process:
+        comm = Path(f"/proc/{process.pid}/comm")
+        await until(lambda: comm.read_bytes().startswith(b"\xff"), "its name")
+        assert 0 <= (process.youngest_s() or -1) < 60 and process.resident_gib()

@@ -224,7 +224,7 @@ class Process:
 def _fields(stat: Path) -> list[str]:
     """Of /proc/PID/stat, from the third on: the second is the program's name, and may hold anything."""
     try:
-        return stat.read_text().rpartition(")")[2].split()
+        return stat.read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return []
 
