@@ -193,7 +193,7 @@ def test_a_log_turns_over_when_it_is_full(tmp_path: Path, monkeypatch: pytest.Mo
 async def test_a_neighbour_of_any_name_hides_nothing(tmp_path: Path) -> None:
     """What /proc says holds the names of everybody's programs."""
     odd = os.fsencode(tmp_path) + b"/\xff\xfe)"
-    Path(os.fsdecode(odd)).symlink_to(shutil.which("sleep") or "")
+    os.symlink(os.fsencode(shutil.which("sleep") or ""), odd)
     process, _ = await spawn(f"import os; os.execv({odd!r}, ['x', '600'])", tmp_path)
     async with process:
         comm = Path(f"/proc/{process.pid}/comm")
