@@ -56,7 +56,7 @@ async def test_what_runs_and_what_waits_is_finished(engine: FakeEngine) -> None:
 async def test_what_comes_is_told_and_the_door_stays(engine: FakeEngine) -> None:
     async with gateway(config(engine.url, listen={"drain_s": 20})) as gate:
         assert (await fresh(gate, "GET", "/health/ready")).status_code == 200
-        running = asyncio.create_task(gate.stream(SLOW))
+        running = asyncio.create_task(gate.stream("fault:slow interval=0.1 tokens=30"))
         await until(lambda: engine.running == 1, "the stream to run")
         gate.server.stop()
         ready = await fresh(gate, "GET", "/health/ready")
