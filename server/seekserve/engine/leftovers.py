@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from seekserve.engine.process import fields
+
 RUN_PREFIX, LOCK = "seekserve-", "server.lock"
 FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 LONGEST_END_S, STEP_S = 10.0, 0.05
@@ -74,8 +76,8 @@ def _until_ended(pids: list[int]) -> None:
 def _runs(pid: int) -> bool:
     """One that nobody has reaped still holds memory while a thread of it ends (proc(5))."""
     with contextlib.suppress(OSError):
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-        return state != b"Z" or len(os.listdir(f"/proc/{pid}/task")) > 1
+        stat = fields(Path(f"/proc/{pid}/stat"))
+        return bool(stat) and (stat[0] != "Z" or len(os.listdir(f"/proc/{pid}/task")) > 1)
     return False
 
 

@@ -179,7 +179,7 @@ class Process:
     def _session(self) -> list[list[str]]:
         """What proc(5) says of each process of it; nothing off Linux."""
         session = str(self._child.pid)
-        stats = (_fields(path) for path in Path("/proc").glob("[0-9]*/stat"))
+        stats = (fields(path) for path in Path("/proc").glob("[0-9]*/stat"))
         return [stat for stat in stats if len(stat) > 21 and stat[3] == session]
 
     async def stop(self) -> None:
@@ -221,7 +221,7 @@ class Process:
             self._on_line(line)
 
 
-def _fields(stat: Path) -> list[str]:
+def fields(stat: Path) -> list[str]:
     """Of /proc/PID/stat, from the third on: the second is the program's name, and may hold anything."""
     try:
         return stat.read_text(errors="replace").rpartition(")")[2].split()

@@ -133,9 +133,8 @@ class Scribe:
             )  # or its last rows would stay behind
             self._close()
         if not self._db:
-            self._inode = (
-                self._found()
-            )  # asked before: one put in its place meanwhile is opened next time
+            # asked before: one that is put in its place meanwhile is opened the next time
+            self._inode = self._found()
             self._db = ledgerfile.opened(self._path, BUSY_S)
         return self._db
 
